@@ -1,0 +1,431 @@
+"""What the papers printed: the schema of ``reference_tables/*.toml``, its loader and its checks.
+
+One file per paper, one ``[[table]]`` per numbered table, one ``[[figure]]`` per measurement that the paper shows as a
+figure or states in words only (the same form without values). ``reference_tables/README.md`` tells how to enter one.
+Every fault is a ``UsageError`` of one line: file, table, row, what is wrong.
+"""
+
+import math
+import re
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
+
+from harness.errors import UsageError
+
+Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
+Text = Annotated[str, Field(min_length=1)]
+Scalar = bool | int | float | str
+Number = Annotated[float, Field(strict=True)]
+Splits = Annotated[tuple[Annotated[int, Field(ge=1, strict=True)], ...], Field(min_length=1)]
+Unit = Literal["percent", "millions", "gmacs", "loss", "auc", "error", "count"]
+Protocol = Literal[
+    "order-accuracy",  # clips of a video put in order
+    "pretext",  # other scores of the pretraining task itself
+    "clip-retrieval",  # every test clip queries all training clips
+    "video-retrieval",  # the mean over a video's clips queries
+    "cross-retrieval",  # the videos of one dataset query another's (the setting `gallery`)
+    "layer-retrieval",  # clip retrieval with the features of one layer
+    "recognition",  # fine-tuning, then the mean prediction over a video's clips
+    "training-curve",  # a quantity read off the curves of a training run
+    "video-qa",
+    "aslan",
+    "scenes",
+    "cost",  # parameters and multiply-accumulates, no training
+]
+
+# Lowest and highest value that a unit can have; counts are whole numbers as well.
+RANGES: dict[str, tuple[float, float]] = {
+    "percent": (0, 100),
+    "millions": (0, math.inf),
+    "gmacs": (0, math.inf),
+    "loss": (0, math.inf),
+    "auc": (0, 1),
+    "error": (0, math.inf),
+    "count": (1, math.inf),
+}
+# Sizes and counts are compared at the precision they are printed with, so they need no tolerance.
+EXACT_UNITS = frozenset({"millions", "gmacs", "count"})
+
+
+class _Written(float):
+    """A float that remembers how the file writes it: trailing zeros are the precision that the paper prints."""
+
+    def __new__(cls, text: str) -> "_Written":
+        number = super().__new__(cls, text)
+        number.text = text
+        return number
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Tolerance(_Part):
+    """How far a reproduction may be from the printed number, in the cell's unit, and why."""
+
+    points: Annotated[Number, Field(ge=0, allow_inf_nan=False)]  # equivalence margin
+    prior_sd: Annotated[Number, Field(gt=0, allow_inf_nan=False)]  # spread of one training run; used with a single seed
+    reason: Text
+
+
+class Column(_Part):
+    """One measured quantity, with what the table says for all its columns already merged in."""
+
+    id: Identifier
+    label: Text
+    metric: Text  # the key of a record's scores
+    unit: Unit
+    better: Literal["high", "low", "none"]
+    protocol: Protocol
+    dataset: Identifier | None = None  # none for parameters and FLOPs
+    splits: Splits = (1,)  # the value is the mean over these
+    settings: dict[str, Scalar] = {}
+    tolerance: Tolerance | None = None
+
+
+class Row(_Part):
+    """One method or setting. Rows with source "own" are what the suite runs; "cited" rows are shown beside them."""
+
+    id: Identifier
+    label: Text
+    source: Literal["own", "cited"]
+    backbone: Text | None = None
+    weights: Text | dict[str, Text] | None = None  # one pretraining for the row, or one for each column id
+    dataset: Identifier | None = None  # wins over the column's
+    splits: Splits | None = None  # wins over the column's
+    settings: dict[str, Scalar] = {}  # added to the column's, and wins
+    values: tuple[Number, ...] = ()  # in column order; nan where the paper gives none; empty in figures
+    printed: dict[str, Text] = {}  # what the paper's text shows, where it is read otherwise
+    erratum: dict[str, Text] = {}  # and why
+    _texts: tuple[str, ...] = PrivateAttr(default=())
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _keep_texts(cls, data: Any, handler: Any) -> "Row":
+        row = handler(data)
+        if isinstance(data, dict):
+            row._texts = tuple(getattr(value, "text", str(value)) for value in data.get("values", ()))
+        return row
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One number of one table with everything that says how it is measured (row over column over table)."""
+
+    paper: str
+    table: str
+    row: str
+    column: str
+    source: str  # "own" or "cited"
+    value: float  # nan where the paper gives none, and in figures
+    printed: str  # as the paper's text shows it; "" where it gives none
+    decimals: int  # digits after the point of the value as entered
+    erratum: str | None
+    metric: str
+    unit: str
+    better: str
+    protocol: str
+    dataset: str | None
+    splits: tuple[int, ...]
+    settings: dict[str, Scalar]
+    backbone: str | None
+    weights: str | None
+    tolerance: Tolerance | None
+
+
+class Table(_Part):
+    """A numbered table of results."""
+
+    # What [table.shared] may say for all columns; a column's own key wins.
+    SHARED: ClassVar = ("metric", "dataset", "splits", "unit", "better", "protocol", "settings", "tolerance")
+    is_figure: ClassVar[bool] = False
+
+    id: Identifier
+    title: Text
+    where: Text  # table and section of the paper
+    protocol: Protocol
+    notes: tuple[Text, ...] = ()
+    tolerance: Tolerance | None = None
+    columns: tuple[Column, ...] = ()
+    rows: tuple[Row, ...] = ()
+    _paper: str = PrivateAttr(default="")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _merge_shared(cls, data: Any) -> Any:
+        if not isinstance(data, dict) or not isinstance(data.get("columns"), list):
+            return data
+        merged = dict(data)
+        shared = merged.pop("shared", {})
+        if not isinstance(shared, dict):
+            raise ValueError("shared: write [table.shared] with single keys")
+        for key in shared:
+            if key not in cls.SHARED:
+                raise ValueError(f"shared: unknown key '{key}'; choose from {', '.join(cls.SHARED)}")
+        defaults = {key: data[key] for key in ("protocol", "tolerance") if key in data} | shared
+        merged["columns"] = [
+            defaults | column | _merged_settings(defaults, column) if isinstance(column, dict) else column
+            for column in data["columns"]
+        ]
+        return merged
+
+    @model_validator(mode="after")
+    def _check(self) -> "Table":
+        _refuse_repeats("columns", [column.id for column in self.columns])
+        _refuse_repeats("rows", [row.id for row in self.rows])
+        if not self.is_figure and not self.rows and not self.notes:
+            raise ValueError("rows: none, and no note that says why")
+        for column in self.columns:
+            if not self.is_figure and column.tolerance is None and column.unit not in EXACT_UNITS:
+                raise ValueError(f"column {column.id}: no tolerance, neither its own nor the table's")
+        for row in self.rows:
+            for fault in self._faults_of(row):
+                raise ValueError(f"row {row.id}: {fault}")
+        return self
+
+    def _faults_of(self, row: Row) -> Iterator[str]:
+        names = [column.id for column in self.columns]
+        if self.is_figure:
+            if row.values or row.printed or row.erratum:
+                yield "a figure has no printed numbers; leave out values, printed and erratum"
+        elif len(row.values) != len(names):
+            plural = "" if len(row.values) == 1 else "s"
+            yield f"{len(row.values)} value{plural} for {len(names)} columns"
+        for key in ("printed", "erratum"):
+            for name in getattr(row, key):
+                if name not in names:
+                    yield f"{key} names an unknown column '{name}'; the columns are {', '.join(names)}"
+        for name in row.printed:
+            if name not in row.erratum:
+                yield f"{name} has printed without erratum; say why it is read otherwise"
+        for name in row.erratum:
+            if name not in row.printed:
+                yield f"{name} has erratum without printed; say what the paper shows"
+        for column, value in zip(self.columns, row.values, strict=False):
+            low, high = RANGES[column.unit]
+            if math.isinf(value) or value < low or value > high:
+                bounds = f"{low:g} to {high:g}" if high < math.inf else f"{low:g} or more"
+                yield f"{column.id} is {value:g}, out of range for {column.unit} ({bounds})"
+            if column.unit == "count" and not math.isnan(value) and value != int(value):
+                yield f"{column.id} is {value:g}; a count is a whole number"
+        if row.source == "cited":
+            if row.weights is not None:
+                yield "a cited row is never run and has no weights"
+            return
+        if row.backbone is None:
+            yield "an own row needs a backbone"
+        if row.weights is None:
+            yield "an own row needs weights: a pretraining of the recipe, 'random' or 'imported'"
+        if isinstance(row.weights, dict):
+            for name in row.weights:
+                if name not in names:
+                    yield f"weights names an unknown column '{name}'; the columns are {', '.join(names)}"
+            for index, name in enumerate(names):
+                given = self.is_figure or not math.isnan(row.values[index])
+                if given and name not in row.weights:
+                    yield f"weights says nothing for column '{name}'"
+
+    @property
+    def numbers(self) -> int:
+        """How many numbers the paper prints here; missing cells do not count."""
+        return sum(not math.isnan(value) for row in self.rows for value in row.values)
+
+    def row(self, row_id: str) -> Row:
+        """The row of that id; UsageError lists the choices."""
+        return _pick(self.rows, row_id, f"{self._paper} {self.id} has no row")
+
+    def column(self, column_id: str) -> Column:
+        """The column of that id; UsageError lists the choices."""
+        return _pick(self.columns, column_id, f"{self._paper} {self.id} has no column")
+
+    def cell(self, row_id: str, column_id: str) -> Cell:
+        """One number and how it is measured; UsageError when there is no such row or column."""
+        column = self.column(column_id)
+        return self._cell(self.row(row_id), [each.id for each in self.columns].index(column.id))
+
+    def cells(self) -> Iterator[Cell]:
+        """Every cell, row by row, those without a number included."""
+        for row in self.rows:
+            for index in range(len(self.columns)):
+                yield self._cell(row, index)
+
+    def _cell(self, row: Row, index: int) -> Cell:
+        column, value, text = self.columns[index], math.nan, ""
+        if row.values:
+            value = row.values[index]
+            text = "" if math.isnan(value) else row._texts[index]
+        return Cell(
+            paper=self._paper,
+            table=self.id,
+            row=row.id,
+            column=column.id,
+            source=row.source,
+            value=value,
+            printed=row.printed.get(column.id, text),
+            decimals=len(text.partition(".")[2]),
+            erratum=row.erratum.get(column.id),
+            metric=column.metric,
+            unit=column.unit,
+            better=column.better,
+            protocol=column.protocol,
+            dataset=row.dataset or column.dataset,
+            splits=row.splits or column.splits,
+            settings={**column.settings, **row.settings},
+            backbone=row.backbone,
+            weights=row.weights.get(column.id) if isinstance(row.weights, dict) else row.weights,
+            tolerance=column.tolerance,
+        )
+
+
+class Figure(Table):
+    """A measurement that the paper shows as a figure or states in words: a table without printed numbers."""
+
+    is_figure: ClassVar[bool] = True
+
+
+class Paper(_Part):
+    """All tables of one paper, and what it shows without numbers."""
+
+    key: Identifier
+    title: Text
+    citation: Text
+    tables: tuple[Table, ...] = ()
+    figures: tuple[Figure, ...] = ()
+
+    @model_validator(mode="after")
+    def _check(self) -> "Paper":
+        _refuse_repeats("tables", [table.id for table in (*self.tables, *self.figures)])
+        for table in (*self.tables, *self.figures):
+            table._paper = self.key
+        return self
+
+    @property
+    def numbers(self) -> int:
+        """How many numbers the paper's tables print."""
+        return sum(table.numbers for table in self.tables)
+
+    def table(self, table_id: str) -> Table:
+        """The table or figure of that id; UsageError lists the choices."""
+        return _pick((*self.tables, *self.figures), table_id, f"{self.key} has no table")
+
+    def cells(self) -> Iterator[Cell]:
+        """Every cell of the tables, figures left out."""
+        for table in self.tables:
+            yield from table.cells()
+
+
+def load(folder: Path) -> dict[str, Paper]:
+    """Read every ``*.toml`` of a folder (not of the folders in it); paper key -> Paper, in the order of the keys.
+
+    Raises UsageError for a folder without tables, and as ``load_paper`` does.
+    """
+    paths = sorted(folder.glob("*.toml"))
+    if not paths:
+        raise UsageError(f"{folder}: no reference tables (*.toml) there; point to the reference_tables folder")
+    return {path.stem: load_paper(path) for path in paths}
+
+
+def load_paper(path: Path) -> Paper:
+    """Read and check one paper's tables. Raises UsageError, one line that names file, table and row."""
+    document = _read(path)
+    for key in document:
+        if key not in ("paper", "table", "figure"):
+            raise UsageError(f"{path}: unknown key {key!r}; a file has [paper], [[table]] and [[figure]]")
+    header = document.get("paper")
+    if not isinstance(header, dict):
+        raise UsageError(f"{path}: no [paper] with key, title and citation")
+    content = dict(header)
+    for key in ("table", "figure"):
+        if f"{key}s" in header:
+            raise UsageError(f"{path}: paper: unknown key '{key}s'")
+        content[f"{key}s"] = document.get(key, [])
+        if not isinstance(content[f"{key}s"], list):
+            raise UsageError(f"{path}: write [[{key}]] with two brackets; there may be several")
+    try:
+        paper = Paper.model_validate(content)
+    except ValidationError as error:
+        # An id or key with a line break in it must not break the message.
+        raise UsageError(f"{path}: {' '.join(_describe(error, content).split())}") from None
+    if path.stem != paper.key:
+        raise UsageError(f"{path}: paper key is '{paper.key}'; name the file {paper.key}.toml or mend the key")
+    return paper
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        with path.open("rb") as file:
+            return tomllib.load(file, parse_float=_Written)
+    except tomllib.TOMLDecodeError as error:
+        what, _, place = str(error).rpartition(" (at ")
+        found = re.match(r"(line \d+)", place)
+        raise UsageError(f"{path}: {found[1] if found else 'end of file'}: not valid TOML: {what}") from None
+    except UnicodeDecodeError:
+        raise UsageError(f"{path}: not UTF-8 text") from None
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def _describe(error: ValidationError, content: dict[str, Any]) -> str:
+    """The first fault of a file as "table2 row c3d_vcop: unknown key 'lable'"."""
+    fault = error.errors()[0]
+    location = list(fault["loc"])
+    names, here = [], content
+    while location:
+        step = location.pop(0)
+        if step in ("tables", "figures", "columns", "rows") and location and isinstance(location[0], int):
+            number = location.pop(0)
+            here = here[step][number]
+            name = str(here.get("id", f"number {number + 1}")) if isinstance(here, dict) else f"number {number + 1}"
+            kind = {"tables": "table", "figures": "figure", "columns": "column", "rows": "row"}[step]
+            names.append(name if kind in ("table", "figure") and name.startswith(kind) else f"{kind} {name}")
+        else:
+            location = [step, *location]
+            break
+    place = " ".join(names) or "paper"
+    # Unions add the branch that was tried to the location; the key itself is its first part.
+    key = str(location[0]) if location else ""
+    if len(location) > 1 and location[0] in ("tolerance", "settings", "printed", "erratum"):
+        place, key = f"{place} {location[0]}", str(location[1])
+    if fault["type"] == "value_error":
+        reason = str(fault["ctx"]["error"])
+        return f"{place} {reason}" if names else reason
+    if fault["type"] == "extra_forbidden":
+        return f"{place}: unknown key '{key}'"
+    if fault["type"] == "missing":
+        return f"{place}: missing key '{key}'"
+    if fault["type"] == "literal_error":
+        choices = fault["ctx"]["expected"].replace("'", "").replace(" or ", ", ")
+        return f"{place}: unknown {key} '{fault['input']}'; choose one of {choices}"
+    given = repr(fault["input"])
+    given = given if len(given) <= 60 else f"{given[:57]}..."
+    if fault["type"] == "string_pattern_mismatch":
+        return f"{place}: {key} is {given}: letters, digits, - and _ only"
+    if place.endswith(" settings"):
+        return f"{place}: {key} is {given}: a setting is one text, one number, true or false"
+    return f"{place}: {key} is {given}: {fault['msg'][0].lower()}{fault['msg'][1:]}"
+
+
+def _merged_settings(defaults: dict[str, Any], column: dict[str, Any]) -> dict[str, Any]:
+    both = [part["settings"] for part in (defaults, column) if "settings" in part]
+    # A wrong type is left as it is, for the column's own check to name.
+    return {"settings": both[0] | both[1]} if len(both) == 2 and all(isinstance(part, dict) for part in both) else {}
+
+
+def _refuse_repeats(what: str, names: list[str]) -> None:
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            raise ValueError(f"{what}: the id '{name}' appears twice")
+        seen.add(name)
+
+
+def _pick(parts: tuple[Any, ...], wanted: str, complaint: str) -> Any:
+    for part in parts:
+        if part.id == wanted:
+            return part
+    raise UsageError(f"{complaint} '{wanted}'; there are {', '.join(part.id for part in parts) or 'none'}")

@@ -1,0 +1,1 @@
+"""What is reproduced: the science of the papers in PyTorch. Knows nothing of the harness or of reference tables."""

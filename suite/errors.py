@@ -1,0 +1,9 @@
+"""The one error a person can mend: bad input, named with its file and its remedy."""
+
+
+class InputError(Exception):
+    """Bad input. The message is one line that names the file and says what to do."""
+
+
+class TrainingError(Exception):
+    """Training cannot go on: a loss is not finite. The message names step, learning rate and batch."""

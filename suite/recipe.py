@@ -1,0 +1,203 @@
+"""The schema of a recipe: every setting of a paper's protocol, at each scale.
+
+A recipe is `suite/papers/<paper>.toml`. Its tables `paper`, `small` and `tiny` hold settings; each scale overrides the
+one before it, so that a reader sees at a glance where a scale departs. Decisions (what we do where the paper is silent)
+and departures (where we do otherwise than the paper or its authors' code) are listed beside the settings.
+"""
+
+import hashlib
+import json
+import tomllib
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from suite.errors import InputError
+
+SCALES = ("paper", "small", "tiny")
+FOLDER = Path(__file__).parent / "papers"
+
+
+class Settings(BaseModel):
+    """A table of settings: unknown keys are errors, values never change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Video(Settings):
+    """How frames are read. Sizes in pixels."""
+
+    clip_length: int = Field(gt=0)
+    resize: tuple[int, int]
+    crop: int = Field(gt=0)
+    # Decode and resize every frame once into one raw file: fast, and as large as the frames.
+    store: bool
+
+
+class Optimisation(Settings):
+    """One training run of SGD at a constant learning rate."""
+
+    batch: int = Field(gt=0)
+    epochs: int = Field(gt=0)
+    learning_rate: float = Field(gt=0)
+    momentum: float = Field(ge=0, lt=1)
+    weight_decay: float = Field(ge=0)
+    precision: Literal["fp32", "bf16"]
+
+
+class Pretraining(Settings):
+    """Clip order prediction on one split of one dataset."""
+
+    pretext: Literal["clip-order"]
+    dataset: str
+    split: int = Field(ge=1, le=3)
+    # Clips in a tuple, and frames between one clip's end and the next one's start.
+    tuple_length: int = Field(ge=2, le=5)
+    interval: int = Field(ge=0)
+    # Width of the layer that sees a pair of clips, and dropout before the last layer.
+    hidden: int = Field(gt=0)
+    dropout: float = Field(ge=0, lt=1)
+    optimisation: Optimisation
+
+
+class Finetuning(Settings):
+    """Supervised training of the whole network, and its test on evenly spaced clips."""
+
+    # Training videos taken of each class after the hold-out; 0 takes all.
+    videos_per_class: int = Field(ge=0)
+    test_clips: int = Field(gt=0)
+    optimisation: Optimisation
+
+
+class Retrieval(Settings):
+    """Nearest neighbours of test clips (or videos) among those of the training split."""
+
+    clips: int = Field(gt=0)
+    # Frames between neighbouring frames of a clip; 1 is consecutive.
+    stride: int = Field(gt=0)
+    pooling: Literal["conv5-max", "global"]
+    top: tuple[int, ...]
+    # Batch-norm statistics of an untrained network: its initial ones, or those of each batch.
+    random_bn: Literal["running", "batch"]
+
+
+class Holdout(Settings):
+    """Validation videos, drawn from the training list; `of` is the official list's length."""
+
+    videos: int = Field(ge=1)
+    of: int = Field(ge=1)
+
+
+class Synthetic(Settings):
+    """Size of the generated videos, for runs without data. Pixels."""
+
+    height: int
+    width: int
+    seed: int
+
+
+class Compute(Settings):
+    """What of the machine enters the numbers."""
+
+    # Threads of one stage; 0 leaves the library's own choice. Part of what bit-identical means on a CPU.
+    threads: int = Field(ge=0)
+    # Untrained networks measured at least this often in retrieval, whatever --seeds says.
+    baseline_seeds: int = Field(ge=1)
+
+
+class Scale(Settings):
+    """Every setting of one scale."""
+
+    video: Video
+    width: int = Field(gt=0)
+    pretraining: dict[str, Pretraining]
+    finetuning: Finetuning
+    retrieval: Retrieval
+    holdout: dict[str, Holdout]
+    synthetic: Synthetic
+    compute: Compute
+
+
+class Decision(Settings):
+    """What we do where the paper is silent."""
+
+    what: str
+    choice: str
+    source: str
+
+
+class Departure(Settings):
+    """Where a run does otherwise than the paper or its authors' code."""
+
+    id: str
+    scales: tuple[Literal["paper", "small", "tiny"], ...]
+    # Applies only to data of these scopes; empty: to all.
+    scopes: tuple[Literal["synthetic", "subset", "full"], ...] = ()
+    what: str
+    reason: str
+
+
+class Recipe(Settings):
+    """One paper's recipe, resolved at one scale."""
+
+    paper: str
+    scale: Literal["paper", "small", "tiny"]
+    settings: Scale
+    decisions: tuple[Decision, ...]
+    departures: tuple[Departure, ...]
+
+    def hash(self) -> str:
+        """Identity of the settings (not of the words beside them): 12 hex digits."""
+        return digest(self.settings.model_dump(mode="json"))
+
+
+def digest(content: object) -> str:
+    """The first 12 hex digits of the sha256 of canonical JSON."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()[:12]
+
+
+def papers() -> list[str]:
+    """Keys of the papers that have a recipe."""
+    return sorted(path.stem for path in FOLDER.glob("*.toml"))
+
+
+def load(paper: str, scale: str, folder: Path = FOLDER) -> Recipe:
+    """Read `<paper>.toml` and resolve it at `scale`. Raises InputError on an unknown paper, scale or key."""
+    path = folder / f"{paper}.toml"
+    if not path.is_file():
+        raise InputError(f"no recipe for paper {paper!r}; papers with a recipe: {', '.join(papers())}")
+    if scale not in SCALES:
+        raise InputError(f"unknown scale {scale!r}; scales: {', '.join(SCALES)}")
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path.name}: not valid TOML ({error})") from None
+    settings: dict = {}
+    for name in SCALES[: SCALES.index(scale) + 1]:
+        settings = _merge(settings, content.pop(name, {}))
+    for name in SCALES:
+        content.pop(name, None)
+    departures = [d for d in content.pop("departures", []) if scale in d.get("scales", ())]
+    try:
+        return Recipe(
+            paper=content.pop("key", None),
+            scale=scale,
+            settings=settings,
+            decisions=content.pop("decisions", []),
+            departures=departures,
+            **content,
+        )
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise InputError(f"{path.name}: {where}: {first['msg'].lower()}; mend this key of the recipe") from None
+
+
+def _merge(base: dict, override: dict) -> dict:
+    """`override` over `base`, table by table."""
+    merged = dict(base)
+    for key, value in override.items():
+        both_tables = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = _merge(merged[key], value) if both_tables else value
+    return merged

@@ -1,0 +1,265 @@
+"""The one training loop, for pretraining and fine-tuning.
+
+A run that is killed at any moment and started again ends bit-identical to one that was never killed (same device,
+processes and threads): what an epoch shows depends on (seed, epoch, index) alone, and everything else that moves
+(weights, optimiser, generators, sums of the epoch under way) is in the checkpoint, which is written beside and renamed.
+"""
+
+import json
+import math
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from suite import checkpoints
+from suite.errors import InputError, TrainingError
+from suite.recipe import Optimisation
+from suite.seeding import generator
+
+CHECKPOINT = "training.pt"
+# On a GPU, losses are looked at in blocks of this many steps: each look waits for the device.
+STEPS_BETWEEN_LOOKS = 20
+
+
+class Outcome(NamedTuple):
+    """What a network makes of a batch: its mean loss, and how many samples it got right (both 0-d tensors)."""
+
+    loss: Tensor
+    correct: Tensor
+
+
+@dataclass
+class Progress:
+    """Where a run is; all of it is in the checkpoint."""
+
+    epoch: int = 0
+    # Batches of this epoch already trained on.
+    batch: int = 0
+    loss_sum: float = 0.0
+    correct: int = 0
+    best_loss: float = float("inf")
+    best_epoch: int = -1
+    curves: dict[str, list[float]] = field(
+        default_factory=lambda: {name: [] for name in ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy")}
+    )
+
+
+class EpochBatches(Sampler):
+    """Batches of (epoch, index), in an order drawn for each epoch, from a given place on. The last batch may be smaller."""
+
+    def __init__(self, size: int, batch: int, epochs: int, seed: int, start: tuple[int, int] = (0, 0)):
+        self.size, self.batch, self.epochs, self.seed, self.start = size, batch, epochs, seed, start
+
+    def __len__(self) -> int:
+        return -(-self.size // self.batch) * (self.epochs - self.start[0]) - self.start[1]
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        first_epoch, first_batch = self.start
+        for epoch in range(first_epoch, self.epochs):
+            order = torch.randperm(self.size, generator=generator(self.seed, epoch)).tolist()
+            skipped = first_batch if epoch == first_epoch else 0
+            for low in range(skipped * self.batch, self.size, self.batch):
+                yield [(epoch, index) for index in order[low : low + self.batch]]
+
+
+def fit(
+    network: nn.Module,
+    training: Dataset,
+    validation: Dataset,
+    optimisation: Optimisation,
+    folder: Path,
+    *,
+    seed: int,
+    device: str,
+    workers: int = 0,
+    checkpoint_seconds: float = 60.0,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+    tensorboard: bool = False,
+) -> dict:
+    """Train `network`, keep the weights of the lowest validation loss, and return the curves.
+
+    Args:
+        network: has `outcome(inputs, target) -> Outcome`.
+        training, validation: items by (epoch, index); validation is asked for epoch 0 always.
+        folder: gets `best.safetensors` and `last.safetensors`; holds the checkpoint while training goes on.
+        checkpoint_seconds: least time between two checkpoints.
+
+    Returns:
+        `curves` (one number an epoch), `best_epoch` (0-based), `steps`.
+
+    Raises:
+        TrainingError: a loss is NaN or infinite; names step, learning rate and batch.
+    """
+    run = _Run(network, training, validation, optimisation, folder, seed, device, workers)
+    run.resume()
+    state, total = run.state, run.batches_per_epoch * optimisation.epochs
+    writer = _tensorboard(folder) if tensorboard else None
+    saved = time.monotonic()
+    for keys, batch in run.stream():
+        run.step(keys, batch)
+        state.batch += 1
+        if state.batch == run.batches_per_epoch:
+            run.end_epoch()
+            if writer:
+                for name, values in state.curves.items():
+                    writer.add_scalar(name, values[-1], state.epoch)
+        progress(state.epoch * run.batches_per_epoch + state.batch, total)
+        if time.monotonic() - saved >= checkpoint_seconds:
+            run.save()
+            saved = time.monotonic()
+    if writer:
+        writer.close()
+    checkpoints.save(network.state_dict(), folder / "last.safetensors", {"epoch": str(state.epoch)})
+    checkpoints.save(run.best, folder / "best.safetensors", {"epoch": str(state.best_epoch)})
+    (folder / CHECKPOINT).unlink(missing_ok=True)
+    return {"curves": state.curves, "best_epoch": state.best_epoch, "steps": total}
+
+
+class _Run:
+    """What moves while a network trains."""
+
+    def __init__(self, network, training, validation, optimisation, folder, seed, device, workers):
+        self.network = network.to(device, memory_format=torch.channels_last_3d)
+        self.training, self.validation, self.optimisation = training, validation, optimisation
+        self.folder, self.seed, self.device, self.workers = folder, seed, device, workers
+        self.optimiser = torch.optim.SGD(
+            network.parameters(),
+            lr=optimisation.learning_rate,
+            momentum=optimisation.momentum,
+            weight_decay=optimisation.weight_decay,
+        )
+        self.state = Progress()
+        self.best = _copy(network.state_dict())
+        self.batches_per_epoch = -(-len(training) // optimisation.batch)
+        # Steps whose losses have not been looked at yet: (epoch, batch, keys, loss, correct).
+        self.unseen: list[tuple[int, int, list, Tensor, Tensor]] = []
+        self.patience = STEPS_BETWEEN_LOOKS if device.startswith("cuda") else 1
+
+    def stream(self) -> Iterator[tuple[list, tuple[Tensor, Tensor]]]:
+        """Batches from where the run is to its end, with the keys of their samples."""
+        plan = (len(self.training), self.optimisation.batch, self.optimisation.epochs, self.seed)
+        start = (self.state.epoch, self.state.batch)
+        batches = EpochBatches(*plan, start=start)
+        yield from zip(EpochBatches(*plan, start=start), self._load(self.training, batches), strict=True)
+
+    def step(self, keys: list, batch: tuple[Tensor, Tensor]) -> None:
+        self.network.train()
+        inputs, target = (tensor.to(self.device, non_blocking=True) for tensor in batch)
+        with torch.autocast(self.device.split(":")[0], torch.bfloat16, enabled=self.optimisation.precision == "bf16"):
+            outcome = self.network.outcome(inputs, target)
+        self.optimiser.zero_grad(set_to_none=True)
+        outcome.loss.backward()
+        self.optimiser.step()
+        self.unseen.append((self.state.epoch, self.state.batch, keys, outcome.loss.detach(), outcome.correct))
+        if len(self.unseen) >= self.patience:
+            self.look()
+
+    def look(self) -> None:
+        """Add up the losses since the last look. Raises TrainingError on the first that is not finite."""
+        for epoch, batch, keys, loss, correct in self.unseen:
+            value = float(loss)
+            if not torch.isfinite(loss):
+                names = ", ".join(self.training.name(index) for _, index in keys)
+                raise TrainingError(
+                    f"loss is {value} at step {epoch * self.batches_per_epoch + batch} (epoch {epoch}, batch {batch}), "
+                    f"learning rate {self.optimisation.learning_rate:g}; batch: {names}; "
+                    f"lower learning_rate in the recipe or look at these videos"
+                )
+            self.state.loss_sum += value * len(keys)
+            self.state.correct += int(correct)
+        self.unseen.clear()
+
+    def end_epoch(self) -> None:
+        """Close the epoch: validate, keep the best weights."""
+        self.look()
+        state, size = self.state, len(self.training)
+        loss, accuracy = self.validate()
+        ended = {
+            "train_loss": state.loss_sum / size,
+            "train_accuracy": 100 * state.correct / size,
+            "validation_loss": loss,
+            "validation_accuracy": accuracy,
+        }
+        if not math.isfinite(loss):
+            raise TrainingError(
+                f"validation loss is {loss} after epoch {state.epoch}, learning rate {self.optimisation.learning_rate:g}; "
+                f"lower learning_rate in the recipe"
+            )
+        for name, value in ended.items():
+            state.curves[name].append(value)
+        if loss < state.best_loss:
+            state.best_loss, state.best_epoch = loss, state.epoch
+            self.best = _copy(self.network.state_dict())
+        state.epoch, state.batch, state.loss_sum, state.correct = state.epoch + 1, 0, 0.0, 0
+
+    @torch.no_grad()
+    def validate(self) -> tuple[float, float]:
+        """Mean loss and accuracy (percent) over the validation videos; draws nothing from torch's generators."""
+        self.network.eval()
+        keys = [(0, index) for index in range(len(self.validation))]
+        batches = [keys[low : low + self.optimisation.batch] for low in range(0, len(keys), self.optimisation.batch)]
+        loss_sum, correct = 0.0, 0
+        for inputs, target in self._load(self.validation, batches):
+            outcome = self.network.outcome(inputs.to(self.device), target.to(self.device))
+            loss_sum += float(outcome.loss) * len(target)
+            correct += int(outcome.correct)
+        return loss_sum / len(keys), 100 * correct / len(keys)
+
+    def _load(self, dataset: Dataset, batches) -> DataLoader:
+        # The loader draws a base seed for its workers: from a generator of its own, or a resumed run would draw once more.
+        return DataLoader(
+            dataset,
+            batch_sampler=batches,
+            num_workers=self.workers,
+            pin_memory=self.device.startswith("cuda"),
+            generator=generator(self.seed),
+        )
+
+    def save(self) -> None:
+        """Write the checkpoint beside and rename it."""
+        self.look()
+        content = {
+            "network": self.network.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "best": self.best,
+            "progress": json.dumps(self.state.__dict__),
+            "rng": torch.get_rng_state(),
+            "cuda_rng": torch.cuda.get_rng_state(self.device) if self.device.startswith("cuda") else None,
+        }
+        beside = self.folder / f"{CHECKPOINT}.writing"
+        torch.save(content, beside)
+        os.replace(beside, self.folder / CHECKPOINT)
+
+    def resume(self) -> None:
+        """Go on from the checkpoint, if there is one. Raises InputError when it cannot be read."""
+        path = self.folder / CHECKPOINT
+        if not path.exists():
+            return
+        try:
+            content = torch.load(path, map_location="cpu", weights_only=True)
+        except Exception as error:
+            raise InputError(f"{path}: checkpoint cannot be read ({type(error).__name__}); delete it to start this stage anew") from None
+        self.network.load_state_dict(content["network"])
+        self.optimiser.load_state_dict(content["optimiser"])
+        self.best = {name: tensor.to(self.device) for name, tensor in content["best"].items()}
+        self.state = Progress(**json.loads(content["progress"]))
+        torch.set_rng_state(content["rng"])
+        if content["cuda_rng"] is not None:
+            torch.cuda.set_rng_state(content["cuda_rng"], self.device)
+
+
+def _copy(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.detach().clone() for name, tensor in state.items()}
+
+
+def _tensorboard(folder: Path):
+    from torch.utils.tensorboard import SummaryWriter
+
+    return SummaryWriter(str(folder / "tensorboard"))

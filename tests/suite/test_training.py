@@ -1,0 +1,171 @@
+"""The training loop: batches, resuming after SIGKILL, divergence, loader processes."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+from torch.utils.data import Dataset
+
+from suite import checkpoints, training
+from suite.errors import TrainingError
+from suite.recipe import Optimisation
+from suite.seeding import generator, seed_everything
+
+ROOT = Path(__file__).parents[2]
+
+
+class Points(Dataset):
+    """Random points with two classes, drawn by (epoch, index)."""
+
+    def __init__(self, size: int, poison: int | None = None):
+        self.size, self.poison = size, poison
+
+    def __len__(self) -> int:
+        return self.size
+
+    def name(self, index: int) -> str:
+        return f"point{index}.avi"
+
+    def __getitem__(self, key):
+        epoch, index = key
+        point = torch.randn(4, generator=generator(7, epoch, index))
+        if index == self.poison:
+            point[0] = float("nan")
+        return point, int(point.sum() > 0)
+
+
+class Classifier(nn.Module):
+    """Batch norm and dropout, so that running statistics and torch's generator matter."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(0.5), nn.Linear(8, 2))
+
+    def outcome(self, inputs, target):
+        logits = self.layers(inputs)
+        return training.Outcome(nn.functional.cross_entropy(logits, target), (logits.argmax(1) == target).sum())
+
+
+SETTINGS = Optimisation(batch=8, epochs=3, learning_rate=0.1, momentum=0.9, weight_decay=5e-4, precision="fp32")
+
+
+def fit(folder: Path, *, workers: int = 0, points: Dataset | None = None, seconds: float = 60.0) -> dict:
+    torch.set_num_threads(1)
+    seed_everything(3)
+    folder.mkdir(exist_ok=True)
+    return training.fit(
+        Classifier(), points or Points(45), Points(10), SETTINGS, folder, seed=3, device="cpu", workers=workers, checkpoint_seconds=seconds
+    )
+
+
+@given(size=st.integers(1, 40), batch=st.integers(1, 12), epochs=st.integers(1, 4), data=st.data())
+def test_batches_from_any_place_are_the_rest_of_all_batches(size, batch, epochs, data):
+    whole = list(training.EpochBatches(size, batch, epochs, seed=5))
+    per_epoch = -(-size // batch)
+    assert [len(part) for part in whole] == ([batch] * (size // batch) + [size % batch] * (size % batch > 0)) * epochs
+    for epoch in range(epochs):
+        seen = [key for part in whole[epoch * per_epoch : (epoch + 1) * per_epoch] for key in part]
+        assert sorted(seen) == [(epoch, index) for index in range(size)]
+    done = data.draw(st.integers(0, len(whole)))
+    rest = training.EpochBatches(size, batch, epochs, seed=5, start=divmod(done, per_epoch))
+    assert list(rest) == whole[done:]
+    assert len(rest) == len(whole) - done
+
+
+def test_epochs_are_shuffled_differently():
+    first, second = (part for part in training.EpochBatches(30, 30, 2, seed=0))
+    assert [index for _, index in first] != [index for _, index in second]
+
+
+def test_learns_and_reports_one_number_an_epoch(tmp_path):
+    fitted = fit(tmp_path / "run")
+    assert {len(curve) for curve in fitted["curves"].values()} == {SETTINGS.epochs}
+    assert fitted["curves"]["validation_loss"][fitted["best_epoch"]] == min(fitted["curves"]["validation_loss"])
+    assert fitted["steps"] == 3 * 6
+    assert not (tmp_path / "run" / training.CHECKPOINT).exists()
+
+
+def test_best_weights_are_those_of_the_lowest_validation_loss(tmp_path):
+    fitted = fit(tmp_path / "run")
+    network = Classifier()
+    network.load_state_dict(checkpoints.load(tmp_path / "run" / "best.safetensors"))
+    network.eval()
+    items = [Points(10)[0, index] for index in range(10)]
+    loss = network.outcome(torch.stack([point for point, _ in items]), torch.tensor([label for _, label in items])).loss
+    assert float(loss) == pytest.approx(min(fitted["curves"]["validation_loss"]), rel=1e-5)
+
+
+def test_loader_processes_change_nothing(tmp_path):
+    alone, three = fit(tmp_path / "alone"), fit(tmp_path / "three", workers=3)
+    assert alone == three
+    assert (tmp_path / "alone/best.safetensors").read_bytes() == (tmp_path / "three/best.safetensors").read_bytes()
+    one = fit(tmp_path / "one", workers=1)
+    assert one == alone
+
+
+def test_a_nan_stops_the_run_and_names_step_rate_and_batch(tmp_path):
+    with pytest.raises(TrainingError, match=r"loss is nan at step \d+ .*learning rate 0\.1; batch: .*point11\.avi"):
+        fit(tmp_path / "run", points=Points(45, poison=11))
+
+
+# A run in a process of its own that saves after every step, and is killed by SIGKILL at a given step, or while it writes
+# the checkpoint of that step.
+KILLED = textwrap.dedent("""
+    import os, signal, sys
+    from pathlib import Path
+    import torch
+    from suite import training
+    from tests.suite.test_training import fit
+
+    folder, at, where = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+    steps = 0
+
+    def die():
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    if where == "step":
+        original = training._Run.step
+        def step(self, keys, batch):
+            global steps
+            steps += 1
+            if steps == at:
+                die()
+            original(self, keys, batch)
+        training._Run.step = step
+    else:
+        write = torch.save
+        def save(content, path):
+            global steps
+            steps += 1
+            write(content, path)
+            if steps == at:
+                with open(path, "r+b") as file:
+                    file.truncate(100)
+                die()
+        torch.save = save
+    fit(folder, seconds=0.0)
+""")
+
+
+@pytest.mark.parametrize(("at", "where"), [(1, "step"), (4, "step"), (7, "step"), (18, "step"), (3, "writing"), (12, "writing")])
+def test_a_killed_run_ends_as_one_never_killed(tmp_path, at, where):
+    whole = fit(tmp_path / "whole")
+    killed = tmp_path / "killed"
+    script = tmp_path / "killed.py"
+    script.write_text(KILLED, encoding="utf-8")
+    ended = subprocess.run(
+        [sys.executable, str(script), str(killed), str(at), where], cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}, check=False
+    )
+    assert ended.returncode == -signal.SIGKILL
+    resumed = fit(killed, seconds=0.0)
+    assert resumed == whole
+    for name in ("best.safetensors", "last.safetensors"):
+        assert (killed / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
