@@ -47,7 +47,9 @@ class Progress:
     best_loss: float = float("inf")
     best_epoch: int = -1
     curves: dict[str, list[float]] = field(
-        default_factory=lambda: {name: [] for name in ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy")}
+        default_factory=lambda: {
+            name: [] for name in ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
+        }
     )
 
 
@@ -245,7 +247,9 @@ class _Run:
         try:
             content = torch.load(path, map_location="cpu", weights_only=True)
         except Exception as error:
-            raise InputError(f"{path}: checkpoint cannot be read ({type(error).__name__}); delete it to start this stage anew") from None
+            raise InputError(
+                f"{path}: checkpoint cannot be read ({type(error).__name__}); delete it to start this stage anew"
+            ) from None
         self.network.load_state_dict(content["network"])
         self.optimiser.load_state_dict(content["optimiser"])
         self.best = {name: tensor.to(self.device) for name, tensor in content["best"].items()}

@@ -24,7 +24,9 @@ def orders(tuple_length: int) -> list[tuple[int, ...]]:
     return list(itertools.permutations(range(tuple_length)))
 
 
-def long_enough(videos: Sequence, frames: dict[str, int], *, clip_length: int, tuple_length: int, interval: int) -> list:
+def long_enough(
+    videos: Sequence, frames: dict[str, int], *, clip_length: int, tuple_length: int, interval: int
+) -> list:
     """The videos that a whole tuple fits into; the others are left out of the pretext task (authors' code)."""
     span = clip_indices.tuple_span(tuple_length, clip_length, interval)
     return [video for video in videos if frames[video.name] >= span]

@@ -62,7 +62,15 @@ def fit(folder: Path, *, workers: int = 0, points: Dataset | None = None, second
     seed_everything(3)
     folder.mkdir(exist_ok=True)
     return training.fit(
-        Classifier(), points or Points(45), Points(10), SETTINGS, folder, seed=3, device="cpu", workers=workers, checkpoint_seconds=seconds
+        Classifier(),
+        points or Points(45),
+        Points(10),
+        SETTINGS,
+        folder,
+        seed=3,
+        device="cpu",
+        workers=workers,
+        checkpoint_seconds=seconds,
     )
 
 
@@ -155,14 +163,19 @@ KILLED = textwrap.dedent("""
 """)
 
 
-@pytest.mark.parametrize(("at", "where"), [(1, "step"), (4, "step"), (7, "step"), (18, "step"), (3, "writing"), (12, "writing")])
+@pytest.mark.parametrize(
+    ("at", "where"), [(1, "step"), (4, "step"), (7, "step"), (18, "step"), (3, "writing"), (12, "writing")]
+)
 def test_a_killed_run_ends_as_one_never_killed(tmp_path, at, where):
     whole = fit(tmp_path / "whole")
     killed = tmp_path / "killed"
     script = tmp_path / "killed.py"
     script.write_text(KILLED, encoding="utf-8")
     ended = subprocess.run(
-        [sys.executable, str(script), str(killed), str(at), where], cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}, check=False
+        [sys.executable, str(script), str(killed), str(at), where],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        check=False,
     )
     assert ended.returncode == -signal.SIGKILL
     resumed = fit(killed, seconds=0.0)

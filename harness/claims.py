@@ -1,0 +1,456 @@
+"""What the papers say about their numbers, and whether it is true of ours.
+
+A claim is data (``reference_tables/claims/<paper>.toml``): a sentence, its place in the paper, and a relation over
+cells in the language of ``harness/relations.py``. On the printed tables it is true or false; on our records it has a
+probability.
+
+Method. Cells of cited rows, and sizes or costs that were not measured, are constants as printed. Every other cell is a
+mean over runs; given these runs, its true mean (over training seeds, on these test videos) is taken to be distributed
+around ours as Student's t with runs - splits degrees of freedom, scaled so that its central 95 % are exactly the
+interval of the cell's judgement (harness/statistics.py; where that has fewer degrees of freedom, since splits share a
+pretraining, this shape is the more cautious one). Where the table's prior spread stands in, the distribution is normal
+and the evidence says so. The probability of a claim is the share of DRAWS joint draws in which its relation
+holds. Each cell has a generator of its own, seeded by its name: the same records give the same verdict, whatever else
+is evaluated, and two claims about a cell see the same draws of it.
+
+Cells of one row come from the same runs. With the records at hand and two degrees of freedom or more they are drawn
+together: the deviations of each run from its split's mean, one vector per run over the row's cells, are combined with
+one standard normal per run, and one chi-square serves the row. Each cell keeps its own t distribution, and a difference
+of two cells is judged as a paired t-test would. With fewer runs the correlation is unknown: both extremes, independent
+cells and fully shared deviations, are drawn, and the less decisive one counts (0.5 if they lie on either side of it).
+Different rows are drawn independently, also where they share a pretraining.
+
+HOLDS from a probability of 0.95 on, FAILS up to 0.05, UNDECIDED between. For an undecided claim the same draws are
+narrowed to what n seeds per cell would give at the present means and spreads; the smallest n up to MOST_SEEDS that
+decides is reported (from SEARCH_DRAWS of them, so give or take a few percent).
+"""
+
+import ast
+import hashlib
+import math
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
+
+from harness import relations
+from harness.compare import Judgement
+from harness.errors import UsageError
+from harness.records import Record
+from harness.statistics import quantile
+from harness.tables import EXACT_UNITS, Cell, Paper
+
+DRAWS = 2000
+SEARCH_DRAWS = 500  # to find how many seeds would decide
+HOLDS, FAILS = 0.95, 0.05
+MOST_SEEDS = 100
+
+Text = Annotated[str, Field(min_length=1)]
+Item = Text | int
+SetName = Annotated[str, Field(pattern=r"^[a-z_]+$")]
+Sets = dict[SetName, Annotated[list[Item | list[Item]], Field(min_length=1, max_length=100)]]
+
+
+class Claim(BaseModel):
+    """One sentence of a paper about its results, in a form that can be checked."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    id: Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
+    # what the paper says, in our words
+    statement: Text
+    # section, table or figure of the paper
+    where: Text
+    kind: Literal["quantitative", "ordering", "qualitative"]
+    # whether it stands in the paper's text, only follows from its tables, or is a sanity check of ours
+    basis: Literal["stated", "implied", "ours"] = "stated"
+    # the statement over cells
+    relation: Text
+    # what a reproduction checks instead, where the printed magnitudes are not the point
+    reproduction: Text | None = None
+    # whether the paper's own tables bear it out; None where they do not hold the numbers
+    printed_holds: bool | None = None
+    note: str = ""
+    _file: str = PrivateAttr("")
+    _paper: str = PrivateAttr("")
+    _sets: Sets = PrivateAttr(default_factory=dict)
+    _printed: ast.expr = PrivateAttr()
+    _ours: ast.expr = PrivateAttr()
+
+    @property
+    def paper(self) -> str:
+        """The key of the paper that makes the claim."""
+        return self._paper
+
+    def fault(self, what: object) -> UsageError:
+        """An error that names this claim and its file."""
+        return UsageError(f"{self._file}: claim {self.id}: {what}")
+
+
+@dataclass(frozen=True)
+class ClaimResult:
+    """What a claim comes to on our records."""
+
+    # the claim's own fields
+    paper: str
+    id: str
+    statement: str
+    where: str
+    printed_holds: bool | None
+    verdict: Literal["HOLDS", "FAILS", "UNDECIDED", "NOT MEASURED"]
+    # that the relation holds; None where NOT MEASURED, and where no spread is known
+    probability: float | None
+    # UNDECIDED: seeds per cell, those at hand included, that would decide; None if more than MOST_SEEDS
+    seeds_needed: int | None
+    # every cell that the relation names: number, 95 % half width and seeds, or why there is none
+    evidence: list[str]
+    note: str
+
+
+def load(folder: Path) -> dict[str, list[Claim]]:
+    """Read every claims file of a folder; paper key -> claims in the file's order.
+
+    Raises UsageError, one line that names file and claim, for whatever the form or the relations' language forbids.
+    """
+    paths = sorted(folder.glob("*.toml"))
+    if not paths:
+        raise UsageError(f"{folder}: no claims (*.toml) there; point to the folder reference_tables/claims")
+    return {path.stem: _load_file(path) for path in paths}
+
+
+class _File(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    paper: Text
+    sets: Sets = {}
+    claim: list[Claim] = []
+
+
+def _load_file(path: Path) -> list[Claim]:
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        file = _File.model_validate(content)
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: not valid TOML: {error}".replace("\n", " ")) from None
+    except ValidationError as error:
+        raise UsageError(f"{path}: {_describe(error, content)}") from None
+    if file.paper != path.stem:
+        raise UsageError(f"{path}: paper is '{file.paper}'; name the file {file.paper}.toml or mend the key")
+    seen: set[str] = set()
+    for claim in file.claim:
+        claim._file, claim._paper, claim._sets = str(path), file.paper, file.sets
+        if claim.id in seen:
+            raise claim.fault("the id appears twice")
+        seen.add(claim.id)
+        try:
+            claim._printed = relations.parse(claim.relation, file.sets)
+            claim._ours = relations.parse(claim.reproduction, file.sets) if claim.reproduction else claim._printed
+        except relations.RelationError as error:
+            raise claim.fault(error) from None
+        if (claim.printed_holds is None) != relations.uses(claim._printed, "M"):
+            raise claim.fault("give printed_holds exactly where the relation names no measurement M(...)")
+    return file.claim
+
+
+def _describe(error: ValidationError, content: dict[str, Any]) -> str:
+    """The first fault of a file as "claim top1_gain: missing key 'where'"."""
+    fault = error.errors()[0]
+    place, location = "", list(fault["loc"])
+    if location[0] == "claim" and len(location) > 1:
+        entry = content["claim"][location[1]]
+        name = entry.get("id", f"number {location[1] + 1}") if isinstance(entry, dict) else f"number {location[1] + 1}"
+        place, location = f"claim {name}: ", location[2:]
+    elif location[0] == "sets" and len(location) > 1:
+        place, location = "sets: ", location[1:]
+    key = location[0] if location else "claim"
+    if fault["type"] == "extra_forbidden":
+        return f"{place}unknown key '{key}'"
+    if fault["type"] == "missing":
+        return f"{place}missing key '{key}'"
+    return f"{place}{key}: {fault['msg']}"
+
+
+def holds_as_printed(claim: Claim, papers: Mapping[str, Paper]) -> bool | None:
+    """Whether the paper's own tables bear the claim out; None where they do not hold all of its numbers.
+
+    Raises UsageError for a relation that names an unknown cell or does not come out as one true or false.
+    """
+    cells = _Cells(papers)
+    named = cells.named_by(claim, claim._printed)
+    if any(math.isnan(cell.value) for cell in named.values()):
+        return None
+    printed = {name: np.array([cell.value]) for name, cell in named.items()}
+    return bool(cells.truth(claim, claim._printed, printed)[0])
+
+
+def evaluate(
+    claims: Iterable[Claim],
+    papers: Mapping[str, Paper],
+    judgements: Iterable[Judgement],
+    records: Iterable[Record] = (),
+) -> list[ClaimResult]:
+    """Judge claims on our results at one scale, in the order given.
+
+    judgements: those of all papers that the claims are about, at that scale. records: those that the judgements were
+    made from (others are ignored), which let the cells of a row be drawn together; see the module's text.
+    Raises UsageError as ``holds_as_printed`` does.
+    """
+    judged = {(one.paper, one.table, one.row, one.column): one for one in judgements}
+    named = {key for one in judged.values() for key in one.records}
+    runs = {key: record for record in records if (key := record.key()) in named} if named else {}
+    cells = _Cells(papers)
+    return [_evaluate(claim, cells, judged, runs) for claim in claims]
+
+
+@dataclass(frozen=True)
+class _Mean:
+    """A cell as the relation sees it: a mean over runs, or a constant (standard error 0)."""
+
+    value: float
+    standard_error: float = 0.0
+    freedom: int | float = math.inf  # degrees of freedom; inf with the prior spread
+    seeds: int = 0
+    splits: int = 1
+    # (split, seed) -> deviation of this run from the mean of its split; None where the records do not tell
+    deviations: Mapping[tuple[int, int], float] | None = None
+
+    def with_seeds(self, seeds: int) -> tuple[float, int | float]:
+        """Standard error and degrees of freedom if there were that many seeds; as they are if there are more."""
+        if seeds <= self.seeds:
+            return self.standard_error, self.freedom
+        freedom = self.splits * (seeds - 1)
+        return self.standard_error * math.sqrt(self.seeds / seeds), freedom if freedom >= 2 else math.inf
+
+
+def _evaluate(
+    claim: Claim, cells: "_Cells", judged: Mapping[tuple[str, ...], Judgement], runs: Mapping[str, Record]
+) -> ClaimResult:
+    means: dict[str, _Mean] = {}
+    evidence, missing, unknown_spread = [], False, False
+    for name, cell in cells.named_by(claim, claim._ours).items():
+        judgement = judged.get((cell.paper, cell.table, cell.row, cell.column))
+        ours = judgement.ours if judgement and judgement.verdict != "INVALID" else None
+        if ours is not None and math.isfinite(ours) and cell.source == "own":
+            mean = _measured(cell, judgement, runs)
+            unknown_spread |= math.isnan(mean.standard_error)
+            evidence.append(f"{name} = {_text(cell, judgement)}")
+        elif (cell.source == "cited" or cell.unit in EXACT_UNITS) and not math.isnan(cell.value):
+            mean = _Mean(cell.value)
+            evidence.append(f"{name} = {cell.value:g} (printed{', cited' if cell.source == 'cited' else ''})")
+        else:
+            missing = True
+            evidence.append(f"{name} not measured" + (f" ({judgement.verdict})" if judgement else ""))
+            continue
+        means[name] = mean
+
+    probability, seeds_needed = None, None
+    if missing:
+        verdict = "NOT MEASURED"
+    elif unknown_spread:  # one seed of something that no table states a prior spread for
+        verdict, seeds_needed = "UNDECIDED", 2
+    else:
+        sampler = _Sampler(claim, cells, means)
+        probability = sampler.probability(0, DRAWS)
+        verdict = _verdict(probability)
+        if verdict == "UNDECIDED":
+            seeds_needed = _seeds_needed(sampler)
+    return ClaimResult(
+        claim.paper, claim.id, claim.statement, claim.where, claim.printed_holds,
+        verdict, probability, seeds_needed, evidence, claim.note,
+    )  # fmt: skip
+
+
+def _verdict(probability: float) -> Literal["HOLDS", "FAILS", "UNDECIDED"]:
+    if probability >= HOLDS:
+        return "HOLDS"
+    return "FAILS" if probability <= FAILS else "UNDECIDED"
+
+
+def _seeds_needed(sampler: "_Sampler") -> int | None:
+    """The smallest number of seeds per cell that decides; certainty grows with seeds, so halving the range finds it."""
+    undecided, enough = sampler.fewest_seeds, MOST_SEEDS
+    if undecided >= enough or _verdict(sampler.probability(enough, SEARCH_DRAWS)) == "UNDECIDED":
+        return None
+    while enough - undecided > 1:
+        middle = (undecided + enough) // 2
+        if _verdict(sampler.probability(middle, SEARCH_DRAWS)) == "UNDECIDED":
+            undecided = middle
+        else:
+            enough = middle
+    return enough
+
+
+def _measured(cell: Cell, judgement: Judgement, runs: Mapping[str, Record]) -> _Mean:
+    if cell.unit in EXACT_UNITS:  # sizes and counts do not depend on a seed
+        return _Mean(judgement.ours)
+    seeds, splits = judgement.seeds, len(judgement.per_split)
+    if judgement.half_width is None:
+        return _Mean(judgement.ours, math.nan)
+    if _prior(judgement):
+        return _Mean(judgement.ours, judgement.half_width / quantile(0.975, math.inf), math.inf, seeds, splits)
+    freedom = max(1, len(judgement.records) - splits)
+    error = judgement.half_width / quantile(0.975, freedom)
+    # Two runs of one split always correlate perfectly, so they tell nothing.
+    deviations = _deviations(cell, judgement, runs) if freedom >= 2 else None
+    return _Mean(judgement.ours, error, freedom, seeds, splits, deviations)
+
+
+def _prior(judgement: Judgement) -> bool:
+    return any(flag.endswith("prior spread") for flag in judgement.flags)
+
+
+def _deviations(cell: Cell, judgement: Judgement, runs: Mapping[str, Record]) -> dict[tuple[int, int], float] | None:
+    """(split, seed) -> deviation of the run's score from the mean of its split; None where a record is not at hand."""
+    scores: dict[tuple[int, int], float] = {}
+    for key in judgement.records:
+        if key not in runs or cell.metric not in runs[key].scores:
+            return None
+        scores[runs[key].split, runs[key].seed] = runs[key].scores[cell.metric]
+    return {run: score - judgement.per_split[run[0]] for run, score in scores.items()}
+
+
+def _text(cell: Cell, judgement: Judgement) -> str:
+    """42.1 ± 1.2 (3 seeds)"""
+    remarks = [f"{judgement.seeds} seed{'s' if judgement.seeds != 1 else ''}"]
+    digits = ".1f" if cell.unit == "percent" else ".4g"
+    text = f"{judgement.ours:{digits}}"
+    if cell.unit not in EXACT_UNITS:
+        if judgement.half_width is None:
+            remarks.append("spread unknown")
+        else:
+            text += f" ± {judgement.half_width:{digits}}"
+            remarks += ["prior spread"] if _prior(judgement) else []
+    if judgement.missing:
+        remarks.append("incomplete")
+    return f"{text} ({', '.join(remarks)})"
+
+
+class _Cells:
+    """The cells that relations name."""
+
+    def __init__(self, papers: Mapping[str, Paper]):
+        self.papers = papers
+        self.found: dict[tuple[str, str, str], list[tuple[str, Cell]]] = {}
+
+    def named_by(self, claim: Claim, tree: ast.expr) -> dict[str, Cell]:
+        """All cells that the relation names, under "table.row.column", in the order of their first mention."""
+        named: dict[str, Cell] = {}
+        paper = claim.paper
+
+        def look(kind: str, name: str) -> np.ndarray:
+            cells = self._look_up(paper, kind, name)
+            named.update(cells)
+            return np.ones((len(cells), 1)) if kind == "R" else np.ones(1)
+
+        self._run(claim, tree, look)
+        return named
+
+    def truth(self, claim: Claim, tree: ast.expr, numbers: Mapping[str, np.ndarray]) -> np.ndarray:
+        """[draws] booleans: whether the relation holds, where each named cell has the value [draws] or [1]."""
+        paper = claim.paper
+
+        def look(kind: str, name: str) -> np.ndarray:
+            if kind == "R":
+                return relations.stacked([numbers[cell] for cell, _ in self._look_up(paper, kind, name)])
+            return numbers[name]
+
+        return self._run(claim, tree, look)
+
+    def _run(self, claim: Claim, tree: ast.expr, look: relations.Look) -> np.ndarray:
+        try:
+            return relations.evaluate(tree, claim._sets, look)
+        except (relations.RelationError, UsageError) as error:
+            raise claim.fault(error) from None
+
+    def _look_up(self, paper: str, kind: str, name: str) -> list[tuple[str, Cell]]:
+        """The cell that V or M names, or all cells of the row that R names."""
+        key = (paper, kind, name)
+        if key in self.found:
+            return self.found[key]
+        if paper not in self.papers:
+            raise relations.RelationError(f"there are no reference tables of the paper '{paper}'")
+        parts = name.split(".")
+        if len(parts) != (2 if kind == "R" else 3):
+            form = "table.row" if kind == "R" else "table.row.column"
+            raise relations.RelationError(f"{kind} takes \"{form}\", not '{name}'")
+        table = self.papers[paper].table(parts[0])
+        if table.is_figure != (kind == "M"):
+            place, right = ("figure", "M") if table.is_figure else ("table", "V or R")
+            raise relations.RelationError(f"'{name}' is in a {place}; use {right}")
+        columns = parts[2:] or [column.id for column in table.columns]
+        cells = [(f"{parts[0]}.{parts[1]}.{column}", table.cell(parts[1], column)) for column in columns]
+        self.found[key] = cells
+        return cells
+
+
+@lru_cache(maxsize=1)
+def _random_state() -> np.random.RandomState:
+    # RandomState, because its stream is frozen for all versions of numpy: committed reports must not move.
+    return np.random.RandomState()
+
+
+def _generator(name: str) -> np.random.RandomState:
+    """A generator seeded by the name, good until the next call (making a new one would take longer than the draws)."""
+    _random_state().seed(int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big"))
+    return _random_state()
+
+
+@lru_cache(maxsize=4096)
+def _normals(name: str) -> np.ndarray:
+    """[DRAWS] standard normals, the same ones whenever the name is."""
+    return _generator(name).standard_normal(DRAWS)
+
+
+@lru_cache(maxsize=1024)
+def _widths(name: str, freedom: int, draws: int) -> np.ndarray:
+    """[draws] factors that make standard normals Student's t."""
+    return np.sqrt(freedom / _generator(f"{name} {freedom}").chisquare(freedom, draws))
+
+
+class _Sampler:
+    """Joint draws of a claim's cells, the same ones for every number of seeds that is asked about."""
+
+    def __init__(self, claim: Claim, cells: _Cells, means: dict[str, _Mean]):
+        self.claim, self.cells, self.means = claim, cells, means
+        uncertain = {name: mean for name, mean in means.items() if mean.standard_error > 0}
+        self.fewest_seeds = min((mean.seeds for mean in uncertain.values()), default=0)
+        unpaired = [self._row(name) for name, mean in uncertain.items() if mean.deviations is None]
+        correlation_unknown = len(unpaired) > len(set(unpaired))
+        # cell -> standard normals [1 or 2, DRAWS]: the second with shared deviations where the correlation is unknown
+        self.normals: dict[str, np.ndarray] = {}
+        for name, mean in uncertain.items():
+            if mean.deviations:
+                size = math.sqrt(math.fsum(deviation**2 for deviation in mean.deviations.values()))
+                weights = ((run, deviation / size) for run, deviation in mean.deviations.items())
+                own = shared = sum(weight * _normals(f"{self._row(name)} {run}") for run, weight in weights)
+            else:
+                own, shared = _normals(name), _normals(self._row(name))
+            self.normals[name] = np.stack([own, shared] if correlation_unknown else [own])
+
+    def _row(self, name: str) -> str:
+        return name.rpartition(".")[0]
+
+    def probability(self, seeds: int, draws: int) -> float:
+        """That the relation holds, with `seeds` seeds for every cell (0: those there are)."""
+        numbers = {}
+        for name, mean in self.means.items():
+            if name not in self.normals:
+                numbers[name] = np.array([mean.value])
+                continue
+            error, freedom = mean.with_seeds(seeds)
+            deviations = error * self.normals[name][:, :draws]
+            if math.isfinite(freedom):
+                deviations *= _widths(self._row(name), freedom, draws)
+            numbers[name] = (mean.value + deviations).ravel()
+        truth = self.cells.truth(self.claim, self.claim._ours, numbers)
+        if len(truth) == 1:
+            return float(truth[0])
+        shares = truth.reshape(-1, draws).mean(axis=1)
+        return float(np.clip(0.5, shares.min(), shares.max()))  # of two, the less decisive; 0.5 if they disagree

@@ -1,0 +1,572 @@
+"""The command line. Each command gathers its inputs, calls one module, prints; nothing is decided here.
+
+Exit codes: 0 fine; 1 a gating cell or a stage failed, or a committed report is stale; 2 usage, missing data, a bad table.
+"""
+
+import errno
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from harness import tables as reference
+from harness.errors import StageError, UsageError
+
+ROOT = Path(__file__).resolve().parents[1]
+TABLES = ROOT / "reference_tables"
+REPORTS = Path("reports")
+RUNS = Path("runs")
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Runs the protocols of self-supervised video papers and judges every cell of their tables.",
+)
+
+PaperKey = Annotated[str, typer.Argument(metavar="PAPER", help="Key of a paper, such as vcop; `list` shows them.")]
+Scale = Annotated[str, typer.Option(help="paper, small or tiny: the settings of the recipe.")]
+DataRoot = Annotated[
+    Path | None,
+    typer.Option(
+        "--data-root",
+        envvar="SUITE_DATA",
+        help="Folder that holds the datasets in their official layouts; without it, generated data.",
+    ),
+]
+Names = Annotated[list[str] | None, typer.Option(help="Only these (comma-separated or repeated); the rest is NOT RUN.")]
+RunsFolder = Annotated[Path, typer.Option("--runs", help="Where checkpoints, features and generated data are kept.")]
+Records = Annotated[
+    Path | None, typer.Option("--records", help="Folder of records; a run's own are under <runs>/records.")
+]
+Seeds = Annotated[int, typer.Option(min=1, help="Runs of every training, with seeds 0, 1, ...")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
+SkipUnreadable = Annotated[
+    bool, typer.Option("--skip-unreadable", help="Count videos that do not decode, and go on without them.")
+]
+
+
+def main() -> None:
+    """Run a command; an error a person can mend is one line on stderr."""
+    try:
+        code = app(standalone_mode=False)
+    except UsageError as error:
+        sys.exit(_complain(str(error), 2))
+    except StageError as error:
+        sys.exit(_complain(str(error), 1))
+    except KeyboardInterrupt:
+        sys.exit(_complain("interrupted; run the same command again to go on", 130))
+    except BrokenPipeError:
+        sys.exit(0)
+    except typer.Abort:
+        sys.exit(1)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        sys.exit(
+            _complain(
+                f"{error.filename or 'output'}: the disk is full; free space and run again, finished stages are kept", 2
+            )
+        )
+    except Exception as error:
+        # Usage errors of the option parser: click is typer's own dependency.
+        if not hasattr(error, "format_message"):
+            raise
+        sys.exit(_complain(error.format_message(), 2))
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _complain(message: str, code: int) -> int:
+    print(f"error: {message}", file=sys.stderr)
+    return code
+
+
+def _paper(key: str) -> reference.Paper:
+    papers = reference.load(TABLES)
+    if key not in papers:
+        raise UsageError(f"unknown paper {key!r}; papers: {', '.join(papers)}")
+    return papers[key]
+
+
+def _split(names: list[str] | None) -> tuple[str, ...]:
+    return tuple(part for name in names or [] for part in name.split(",") if part)
+
+
+@app.command("list")
+def list_papers() -> None:
+    """The papers: tables, printed numbers, and which can be run."""
+    from harness import runner
+
+    runnable = runner.papers_with_recipe()
+    rows = [
+        [key, len(paper.tables), paper.numbers, "yes" if key in runnable else "tables only", paper.citation]
+        for key, paper in reference.load(TABLES).items()
+    ]
+    print(_table(rows, ["paper", "tables", "numbers", "recipe", "citation"]))
+
+
+@app.command()
+def show(paper: PaperKey, table: Annotated[str | None, typer.Option(help="Only this table.")] = None) -> None:
+    """A paper's tables as printed."""
+    found = _paper(paper)
+    for entry in [found.table(table)] if table else [*found.tables, *found.figures]:
+        print(f"\n{entry.id}: {entry.title} ({entry.where})")
+        rows = []
+        for row in entry.rows:
+            cells = [entry.cell(row.id, column.id) for column in entry.columns]
+            rows.append([row.id, row.label, row.source, *(cell.printed or "–" for cell in cells)])
+        print(_table(rows, ["row", "label", "source", *(column.label for column in entry.columns)]))
+        for note in entry.notes:
+            print(f"  note: {note}")
+
+
+@app.command("check-data")
+def check_data(
+    data_root: DataRoot = None,
+    datasets: Names = None,
+    skip_unreadable: SkipUnreadable = False,
+    runs: RunsFolder = RUNS,
+) -> None:
+    """Count, hash and decode every video that the list files name, before any time is spent on training."""
+    from harness import executors, plan, runner
+
+    if data_root is None:
+        raise UsageError("check-data needs --data-root DIR (or SUITE_DATA): the folder that holds the datasets")
+    data = runner.real_data(list(_split(datasets)) or runner.datasets_in(data_root), data_root)
+    built, suite = plan.Plan(), runner.suite_facts()
+    for name, facts in data.facts.items():
+        config = {"dataset": name, "skip_unreadable": skip_unreadable}
+        built.add(plan.Stage("check-data", suite.versions["check-data"], config, {}, {name: facts.fingerprint}, "cpu"))
+    with executors.locked(runs):
+        executors.execute(
+            built, runner.run_stage, data.roots, runs, runner.machine("cpu", None, 1, False), lambda stage: None
+        )
+    for stage in built.stages.values():
+        facts = data.facts[stage.config["dataset"]]
+        for line in runner.describe_check(stage.folder(runs), facts):
+            print(line)
+
+
+@app.command("plan")
+def show_plan(
+    paper: PaperKey,
+    scale: Scale = "tiny",
+    data_root: DataRoot = None,
+    datasets: Names = None,
+    tables: Names = None,
+    rows: Names = None,
+    seeds: Seeds = 1,
+    device: Device = "auto",
+    runs: RunsFolder = RUNS,
+    skip_unreadable: SkipUnreadable = False,
+    tflops: Annotated[
+        float | None,
+        typer.Option(
+            min=0.001, help="State the speed of your device; else it is measured from finished stages, or taken."
+        ),
+    ] = None,
+) -> None:
+    """The stages behind a paper's tables: what is done, what is missing, and what it will cost."""
+    from harness import plan
+
+    run = _prepare(paper, scale, data_root, datasets, tables, rows, seeds, device, runs, skip_unreadable, planning=True)
+    speed = plan.speed(runs, scale, tflops)
+    lines, missing = [], 0.0
+    for stage in run.built.stages.values():
+        done, hours = stage.done(runs), speed.hours(stage)
+        missing += 0 if done else hours
+        what = stage.label().removeprefix(stage.kind).strip()
+        lines.append([stage.kind, what, stage.key, "done" if done else "missing", f"{hours:.3f}" if hours else "–"])
+    print(_table(lines, ["stage", "what", "key", "state", speed.unit]))
+    print(
+        f"\n{len(lines)} stages for {len(run.built.measurements)} results; what is missing costs about {missing:.2f} {speed.unit} "
+        f"at {speed.tflops:.3g} TFLOP/s ({speed.origin})."
+    )
+    for (table, row), reason in run.built.left_out.items():
+        print(f"not planned: {table} {row}: {reason}")
+
+
+@app.command("run")
+def run_paper(
+    paper: PaperKey,
+    scale: Scale = "tiny",
+    data_root: DataRoot = None,
+    datasets: Names = None,
+    tables: Names = None,
+    rows: Names = None,
+    seeds: Seeds = 1,
+    device: Device = "auto",
+    workers: Annotated[int | None, typer.Option(min=0, help="Loader processes of each stage.")] = None,
+    runs: RunsFolder = RUNS,
+    records: Records = None,
+    skip_unreadable: SkipUnreadable = False,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Write TensorBoard logs beside the checkpoints.")
+    ] = False,
+) -> None:
+    """Run a paper's protocol, judge the results, and write a report page under the runs folder."""
+    from harness import report, runner
+    from harness.records import Store
+
+    run = _prepare(paper, scale, data_root, datasets, tables, rows, seeds, device, runs, skip_unreadable)
+    store = Store(records or runs / "records")
+    machine = runner.machine(device, workers, run.recipe.settings.compute.threads, tensorboard)
+    count = runner.run(
+        run.paper, run.recipe, run.request, run.data, run.built, runs, store, machine, runner.command_line()
+    )
+    facts, versions = [runner.recipe_facts(run.recipe)], runner.protocol_versions()
+    claims = {paper: _claims().get(paper, [])}
+    built = report.build(
+        {paper: run.paper},
+        store.read(paper),
+        claims,
+        facts,
+        folder=runs / "reports",
+        store=store.folder,
+        protocol_versions=versions,
+    )
+    report.write(built, runs / "reports")
+    print(_summary(run, store.read(paper), versions))
+    print(f"\n{count} results in {store.folder}; report: {runs / 'reports' / f'{paper}.md'}")
+
+
+@app.command()
+def compare(
+    paper: PaperKey,
+    scale: Scale = "paper",
+    records: Annotated[Path, typer.Option("--records", help="Folder of records.")] = REPORTS / "records",
+    verdict: Annotated[str | None, typer.Option(help="Only cells with this verdict.")] = None,
+) -> None:
+    """Judge the records of a paper cell by cell."""
+    from harness import compare as verdicts
+    from harness import runner
+    from harness.records import Store
+
+    found, recipe = _paper(paper), runner.load_recipe(paper, scale)
+    judged = verdicts.judge(
+        found,
+        Store(_existing(records)).read(paper),
+        scale=scale,
+        recipe_hash=recipe.hash(),
+        protocol_versions=runner.protocol_versions(),
+    )
+    rows = [
+        [
+            one.table,
+            one.row,
+            one.column,
+            found.table(one.table).cell(one.row, one.column).printed or "–",
+            _ours(one),
+            one.verdict,
+            one.reason,
+        ]
+        for one in judged
+        if verdict is None or one.verdict == verdict.upper()
+    ]
+    print(_table(rows, ["table", "row", "column", "printed", "ours", "verdict", "why"]))
+
+
+@app.command("report")
+def write_report(
+    records: Annotated[Path, typer.Option("--records", help="Folder of records.")] = REPORTS / "records",
+    out: Annotated[Path, typer.Option("--out", help="Folder of the pages.")] = REPORTS,
+    check: Annotated[
+        bool, typer.Option("--check", help="Write nothing; exit 1 when a page is not what the records give.")
+    ] = False,
+    form: Annotated[
+        str, typer.Option("--format", help="markdown, html (one self-contained file) or latex (one table).")
+    ] = "markdown",
+    table: Annotated[str | None, typer.Option(help="With --format latex: paper.table, such as vcop.table2.")] = None,
+    scale: Annotated[
+        str, typer.Option(help="With --format latex: the scale whose results stand beside the printed ones.")
+    ] = "paper",
+) -> int:
+    """Write the report pages from records alone."""
+    from harness import report, runner
+    from harness.records import Store
+
+    if form not in ("markdown", "html", "latex"):
+        raise UsageError(f"--format {form}: choose markdown, html or latex")
+    papers, store = reference.load(TABLES), Store(records)
+    if form == "latex":
+        print(_latex(papers, store, table, scale), end="")
+        return 0
+    recipes = [
+        runner.recipe_facts(runner.load_recipe(key, scale))
+        for key in runner.papers_with_recipe()
+        for scale in runner.scales()
+    ]
+    built = report.build(
+        papers,
+        store.read(),
+        _claims(),
+        recipes,
+        folder=out,
+        store=store.folder,
+        protocol_versions=runner.protocol_versions(),
+    )
+    if check:
+        stale = report.check(built, out)
+        for line in stale:
+            print(f"stale: {line}")
+        print(f"{len(stale)} stale files under {out}" if stale else f"{out} is what the records give")
+        return 1 if stale else 0
+    changed = report.write(built, out)
+    if form == "html":
+        from harness import html
+
+        page = out / "reports.html"
+        page.write_text(html.render(built.pages, out), encoding="utf-8")
+        changed.append(page)
+    print("\n".join(str(path) for path in changed) or f"{out} was up to date")
+    return 0
+
+
+@app.command()
+def evaluate(
+    checkpoint: Annotated[
+        Path, typer.Option(help="safetensors, or a torch file of tensors; ours, a plain backbone, or VCOP's release.")
+    ],
+    backbone: Annotated[str, typer.Option(help="c3d, r3d or r2plus1d.")],
+    protocol: Annotated[str, typer.Option(help="clip-retrieval, video-retrieval or recognition.")],
+    dataset: Annotated[str, typer.Option(help="ucf101 or hmdb51.")] = "ucf101",
+    splits: Annotated[str, typer.Option(help="Official splits, comma-separated.")] = "1",
+    paper: Annotated[str, typer.Option(help="Whose settings: clips, crops, fine-tuning.")] = "vcop",
+    scale: Scale = "paper",
+    data_root: DataRoot = None,
+    seeds: Seeds = 1,
+    device: Device = "auto",
+    workers: Annotated[int | None, typer.Option(min=0, help="Loader processes.")] = None,
+    runs: RunsFolder = RUNS,
+    skip_unreadable: SkipUnreadable = False,
+) -> None:
+    """Measure a checkpoint of another code base under a paper's protocol."""
+    from harness import runner
+    from harness.records import Store
+
+    numbers = tuple(int(part) for part in splits.split(",") if part.strip().isdigit())
+    if not numbers or any(number not in (1, 2, 3) for number in numbers):
+        raise UsageError(f"--splits {splits}: give official split numbers, such as 1 or 1,2,3")
+    asked = runner.evaluation(checkpoint, backbone, protocol, dataset, numbers, runner.load_recipe(paper, scale))
+    run = _work_out(asked, runner.load_recipe(paper, scale), data_root, _request(seeds, device, skip_unreadable), runs)
+    run.data.roots["checkpoint"] = checkpoint.resolve()
+    store = Store(runs / "records")
+    machine = runner.machine(device, workers, run.recipe.settings.compute.threads, False)
+    found = []
+    runner.run(
+        run.paper,
+        run.recipe,
+        run.request,
+        run.data,
+        run.built,
+        runs,
+        store,
+        machine,
+        runner.command_line(),
+        found.append,
+    )
+    for line in runner.describe_import(run.built, runs):
+        print(line)
+    names = sorted({name for record in found for name in record.scores}, key=lambda name: (len(name), name))
+    rows = [
+        [r.dataset, r.split, r.seed, *(f"{r.scores[name]:.2f}" for name in names), r.counts["total"], r.scope]
+        for r in found
+    ]
+    print(_table(rows, ["dataset", "split", "seed", *names, "of", "data"]))
+    print(f"\nrecords: {store.folder / 'imported'}")
+
+
+@app.command()
+def export(
+    what: Annotated[
+        str, typer.Argument(metavar="cells|records", help="cells: every printed number; records: every result.")
+    ] = "cells",
+    form: Annotated[str, typer.Option("--format", help="json, csv or parquet.")] = "json",
+    records: Annotated[Path, typer.Option("--records", help="Folder of records.")] = REPORTS / "records",
+    out: Annotated[
+        Path | None, typer.Option("--out", help="File to write; else standard output (not for parquet).")
+    ] = None,
+) -> None:
+    """Every printed number, or every result, as a flat table."""
+    from harness import exports
+    from harness.records import Store
+
+    if what == "cells":
+        rows = exports.cells(reference.load(TABLES))
+    elif what == "records":
+        rows = exports.scores(Store(_existing(records)).read())
+    else:
+        raise UsageError(f"export {what}: choose cells or records")
+    exports.write(rows, form, out)
+
+
+@app.command()
+def regression(runs: RunsFolder = RUNS) -> int:
+    """Run a fixed slice of the tiny scale and hold it against the golden numbers; exit 1 where one does not hold."""
+    from harness import golden, runner
+
+    results = {key: runner.regression_slice(key, runs) for key in runner.papers_with_recipe()}
+    verdicts = [
+        verdict
+        for key, found in results.items()
+        for verdict in golden.judge(golden.load(TABLES / "golden" / f"{key}.toml"), found)
+    ]
+    for verdict in verdicts:
+        print(verdict.line())
+    failed = sum(not verdict.holds for verdict in verdicts)
+    print(f"{len(verdicts) - failed} golden numbers hold, {failed} do not")
+    return 1 if failed else 0
+
+
+@app.command()
+def bless(
+    paper: PaperKey,
+    reason: Annotated[str, typer.Option(help="Why the numbers moved; a line in reference_tables/CHANGES.")],
+    runs: RunsFolder = RUNS,
+) -> None:
+    """Take the present results of the regression slice as golden numbers."""
+    from harness import golden, runner
+
+    _paper(paper)
+    changed = golden.bless(TABLES, paper, runner.regression_slice(paper, runs), reason)
+    print("\n".join(changed) or "no golden number changed")
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """A request with everything that it was worked out to."""
+
+    paper: reference.Paper
+    recipe: object
+    request: object
+    data: object
+    built: object
+
+
+def _prepare(
+    key: str,
+    scale: str,
+    data_root,
+    datasets,
+    tables,
+    rows,
+    seeds,
+    device,
+    runs: Path,
+    skip_unreadable,
+    *,
+    planning=False,
+) -> _Prepared:
+    """Tables, recipe, data and plan of a request. Raises UsageError for whatever does not fit together."""
+    from harness import runner
+
+    paper = _paper(key)
+    known = {cell.dataset for table in (*paper.tables, *paper.figures) for cell in table.cells() if cell.dataset}
+    for name in _split(datasets):
+        if name not in known:
+            raise UsageError(f"{key} measures nothing on dataset {name!r}; its datasets: {', '.join(sorted(known))}")
+    request = _request(seeds, device, skip_unreadable, _split(tables), _split(rows), _split(datasets))
+    return _work_out(paper, runner.load_recipe(key, scale), data_root, request, runs, planning=planning)
+
+
+def _request(seeds: int, device: str, skip_unreadable: bool, tables=(), rows=(), datasets=()):
+    from harness import plan, runner
+
+    kind = "cpu" if runner.machine(device, None, 1, False).devices == ("cpu",) else "cuda"
+    return plan.Request(seeds, tables, rows, datasets, skip_unreadable, kind)
+
+
+def _work_out(paper: reference.Paper, recipe, data_root, request, runs: Path, *, planning=False) -> _Prepared:
+    """Data and plan of a request for a paper's tables."""
+    from harness import plan, runner
+
+    scale = recipe.scale
+    settings = recipe.settings.model_dump(mode="json")
+    names = plan.needed_datasets(paper, settings, request)
+    if data_root is not None:
+        data = runner.real_data(names, data_root)
+    elif scale == "tiny":
+        data = runner.synthetic_data(names, recipe, runs)
+    elif planning:
+        data = runner.official_data(names)
+    else:
+        raise UsageError(
+            f"--scale {scale} needs --data-root DIR (or SUITE_DATA): generated data are for the tiny scale"
+        )
+    built = plan.build(paper, settings, data.facts, runner.suite_facts(), request)
+    return _Prepared(paper, recipe, request, data, built)
+
+
+def _claims() -> dict:
+    from harness import claims
+
+    return claims.load(TABLES / "claims")
+
+
+def _existing(records: Path) -> Path:
+    if not records.is_dir():
+        raise UsageError(f"{records}: no such folder of records; run a paper first, or give --records")
+    return records
+
+
+def _ours(one) -> str:
+    """Our number with the half width of its 95 % interval over seeds."""
+    if one.ours is None:
+        return "–"
+    return f"{one.ours:.1f}" if one.half_width is None else f"{one.ours:.1f} ± {one.half_width:.1f}"
+
+
+def _summary(run: _Prepared, records: list, versions: dict[str, int]) -> str:
+    """What was measured in this run, table by table."""
+    from collections import Counter
+
+    from harness import compare as verdicts
+
+    fingerprints = {name: facts.fingerprint for name, facts in run.data.facts.items()}
+    judged = verdicts.judge(
+        run.paper,
+        records,
+        scale=run.recipe.scale,
+        fingerprint=fingerprints,
+        recipe_hash=run.recipe.hash(),
+        protocol_versions=versions,
+    )
+    asked = {(one.table, one.row) for one in run.built.measurements}
+    parts = []
+    for table in (*run.paper.tables, *run.paper.figures):
+        cells = {(one.row, one.column): one for one in judged if one.table == table.id}
+        rows = [
+            [row.label, *(_ours(cells[row.id, column.id]) for column in table.columns)]
+            for row in table.rows
+            if (table.id, row.id) in asked
+        ]
+        if rows:
+            parts.append(
+                f"{table.id}: {table.title}\n" + _table(rows, ["", *(column.label for column in table.columns)])
+            )
+    counts = Counter(one.verdict for one in judged if one.verdict != "CITED")
+    scopes = sorted({facts.scope for facts in run.data.facts.values()})
+    parts.append(
+        f"{run.paper.key}, scale {run.recipe.scale}, {' and '.join(scopes)} data: "
+        + ", ".join(f"{n} {v}" for v, n in counts.items())
+    )
+    return "\n\n".join(parts)
+
+
+def _latex(papers: dict, store, table: str | None, scale: str) -> str:
+    from harness import compare as verdicts
+    from harness import latex
+
+    key, _, table_id = (table or "").partition(".")
+    if key not in papers or not table_id:
+        raise UsageError("--format latex needs --table PAPER.TABLE, such as vcop.table2")
+    judged = verdicts.judge(papers[key], store.read(key), scale=scale)
+    return latex.table(papers[key].table(table_id), [one for one in judged if one.table == table_id])
+
+
+def _table(rows: list, headers: list[str]) -> str:
+    from tabulate import tabulate
+
+    return tabulate(rows, headers, tablefmt="simple", disable_numparse=True)

@@ -1,0 +1,44 @@
+"""Where a number was made: versions, machine, commit, and the switches that can move digits."""
+
+import os
+import platform
+import subprocess
+from importlib import metadata
+from pathlib import Path
+
+PACKAGES = ("torch", "torchvision", "av", "numpy", "scipy")
+SWITCHES = ("ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "OMP_NUM_THREADS", "CUBLAS_WORKSPACE_CONFIG")
+
+
+def describe() -> dict[str, str]:
+    """Versions, processor and the determinism switches that are set."""
+    found = {
+        "python": platform.python_version(),
+        "platform": f"{platform.system()} {platform.machine()}",
+        "cpu": _cpu(),
+    }
+    found["cores"] = str(os.cpu_count())
+    for package in PACKAGES:
+        found[package] = metadata.version(package)
+    return found | {name: os.environ[name] for name in SWITCHES if name in os.environ}
+
+
+def commit(folder: Path) -> tuple[str, bool]:
+    """(commit, whether files differ from it); ("unknown", True) outside a git checkout."""
+    try:
+        head = subprocess.run(
+            ["git", "rev-parse", "HEAD"], cwd=folder, capture_output=True, text=True, check=True
+        ).stdout.strip()
+        status = ["git", "status", "--porcelain", "--untracked-files=no", "--", "suite", "harness", "reference_tables"]
+        changed = subprocess.run(status, cwd=folder, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown", True
+    return head, bool(changed)
+
+
+def _cpu() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor() or "unknown"
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "unknown")

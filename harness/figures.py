@@ -1,0 +1,269 @@
+"""Figures as data first, as SVG second.
+
+A `Figure` holds every number, label and title that its picture shows, in a grid of panels of lines. Top-k curves, training
+curves and slope charts are all of that form, so one function draws them. The SHA-256 of this data, the figure's digest, is
+written into the SVG's description. Whether a committed picture is stale is decided by that digest: matplotlib may be upgraded,
+and its bytes may move, without a false alarm.
+
+Matplotlib is imported only when a picture is drawn, and without pyplot, so the pages can be checked without it.
+"""
+
+import hashlib
+import io
+import json
+import math
+import re
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+# Raised when the same data is to be drawn in another way: every committed picture is then stale.
+STYLE_VERSION = 1
+
+# Okabe and Ito's colours, told apart by readers with any colour vision; index 0, a grey, is kept for random initialisation.
+PALETTE = ("#6b6b6b", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#8C6200", "#56B4E9")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+
+# Inches.
+PANEL_WIDTH, LABELLED_PANEL_WIDTH, PANEL_HEIGHT = 2.5, 1.45, 1.9
+LEFT, RIGHT, TOP, BOTTOM = 0.62, 0.18, 0.62, 0.5
+GAP_X, GAP_Y = 0.62, 0.82
+END_LABEL_WIDTH = 1.1
+LEGEND_LINE = 0.22
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line or one set of points; `None` in `y` is a gap, never a zero."""
+
+    label: str  # in the legend, once per figure; "" is left out of it
+    x: tuple[float, ...]
+    y: tuple[float | None, ...]
+    low: tuple[float | None, ...] = ()  # a shaded band, or error bars where x has two places; empty: none
+    high: tuple[float | None, ...] = ()
+    colour: int = 1  # index into PALETTE, which also picks the marker
+    dashed: bool = False
+    points_only: bool = False  # hollow markers without a line: the printed values
+    end_label: str = ""  # written to the right of the last point
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One pair of axes. Units stand in the labels."""
+
+    title: str
+    x_label: str
+    y_label: str
+    lines: tuple[Line, ...]
+    ticks: tuple[tuple[float, str], ...] = ()
+    log_x: bool = False
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A picture to be: `name` is its file name under figures/, `alt` says in words what it shows."""
+
+    name: str
+    title: str
+    alt: str
+    panels: tuple[tuple[Panel, ...], ...]
+    share_y: bool = True  # the panels of one row have one vertical scale
+
+    def digest(self) -> str:
+        """SHA-256 (hex) of everything the picture shows and of how it is drawn."""
+        content = json.dumps([STYLE_VERSION, asdict(self)], sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(content.encode()).hexdigest()
+
+
+def drawn_digest(path: Path) -> str | None:
+    """The digest of the data from which the SVG at `path` was drawn; None if there is no such picture or it tells of none."""
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            head = file.read(4096)
+    except OSError:
+        return None
+    found = re.search(r"inputs sha256:([0-9a-f]{64})", head)
+    return found.group(1) if found else None
+
+
+def draw(figure: Figure, folder: Path) -> bool:
+    """Draws `figure` into `folder` as an SVG, unless the picture there already shows the same data. True if it drew."""
+    path = folder / figure.name
+    if drawn_digest(path) == figure.digest():
+        return False
+    import matplotlib
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()  # a user's matplotlibrc must not change a committed picture
+        matplotlib.rcParams.update(
+            {
+                "svg.hashsalt": "figures",
+                "svg.fonttype": "none",  # text stays text: small, searchable; Verdana is as wide as DejaVu Sans
+                "font.sans-serif": ["DejaVu Sans", "Verdana", "sans-serif"],
+                "font.size": 8,
+                "axes.titlesize": 8.5,
+                "axes.linewidth": 0.6,
+                "axes.spines.top": False,
+                "axes.spines.right": False,
+                "axes.grid": True,
+                "axes.grid.axis": "y",
+                "grid.color": "#e3e3e3",
+                "grid.linewidth": 0.5,
+                "lines.linewidth": 1.4,
+                "lines.markersize": 3.8,
+                "path.simplify": True,
+            }
+        )
+        canvas = _layout(figure)
+        unfinished = path.with_name(path.name + ".part")
+        metadata = {"Date": None, "Creator": None, "Description": f"inputs sha256:{figure.digest()}"}
+        drawing = io.StringIO()
+        canvas.savefig(drawing, format="svg", metadata=metadata)
+        unfinished.write_text(_compact(drawing.getvalue()), encoding="utf-8")
+        unfinished.replace(path)
+    return True
+
+
+def _compact(svg: str) -> str:
+    """The same picture in about half the bytes: hundredths of a point are enough, and nothing refers to groups by their ids."""
+    svg = re.sub(r"(\d+\.\d\d)\d+", r"\1", svg)
+    svg = re.sub(r'<g id="[^"]*"', "<g", svg)
+    svg = re.sub(r"<g>\s*</g>", "", svg)
+    return re.sub(r"\s*\n\s*", "\n", svg)
+
+
+def _layout(figure: Figure):
+    from matplotlib.figure import Figure as Canvas
+
+    lines = [line for row in figure.panels for panel in row for line in panel.lines]
+    rows, columns = len(figure.panels), max(len(row) for row in figure.panels)
+    labelled = any(line.end_label for line in lines)
+    panel_width = LABELLED_PANEL_WIDTH if labelled else PANEL_WIDTH
+    right = RIGHT + (END_LABEL_WIDTH if labelled else 0)
+    gap = GAP_X + (END_LABEL_WIDTH if labelled else 0)
+    entries = [label for label in dict.fromkeys(line.label for line in lines) if label]
+    # A title is about 0.085 inch a letter; a single narrow panel must not cut it off.
+    width = max(LEFT + columns * panel_width + (columns - 1) * gap + right, 0.3 + 0.085 * len(figure.title))
+    # A legend entry is about 0.07 inch a letter, and 0.6 inch for the sample of its line.
+    per_line = max(1, int((width - 0.2) / (0.6 + 0.07 * max(map(len, entries), default=1))))
+    legend_height = LEGEND_LINE * -(-len(entries) // per_line) + 0.08 if entries else 0
+    height = TOP + rows * PANEL_HEIGHT + (rows - 1) * GAP_Y + BOTTOM + legend_height
+
+    canvas = Canvas(figsize=(width, height), facecolor="white")
+    grid = canvas.subplots(rows, columns, squeeze=False, sharey="row" if figure.share_y else False)
+    canvas.subplots_adjust(
+        left=LEFT / width,
+        right=(LEFT + columns * panel_width + (columns - 1) * gap) / width,
+        top=1 - TOP / height,
+        bottom=(BOTTOM + legend_height) / height,
+        wspace=gap / panel_width,
+        hspace=GAP_Y / PANEL_HEIGHT,
+    )
+    canvas.suptitle(figure.title, x=0.12 / width, y=1 - 0.1 / height, ha="left", va="top", fontsize=9.5, weight="bold")
+    handles = {}
+    for i in range(rows):
+        for j in range(columns):
+            if j < len(figure.panels[i]):
+                for label, handle in _panel(grid[i][j], figure.panels[i][j]).items():
+                    handles.setdefault(label, handle)
+            else:
+                grid[i][j].set_visible(False)
+    # After all panels are drawn: with a shared scale the limits are known only now.
+    for i, row in enumerate(figure.panels):
+        for j, panel in enumerate(row):
+            _end_labels(grid[i][j], panel)
+    if entries:
+        canvas.legend(
+            [handles[label] for label in entries],
+            entries,
+            loc="lower left",
+            bbox_to_anchor=(0.02, 0.01),
+            ncols=min(per_line, len(entries)),
+            frameon=False,
+            fontsize=8,
+            borderaxespad=0,
+            labelspacing=0.3,
+        )
+    return canvas
+
+
+def _panel(axes, panel: Panel) -> dict:
+    """Draws one panel and returns a legend handle per label."""
+    from matplotlib.ticker import MaxNLocator
+
+    handles = {}
+    if panel.log_x:
+        axes.set_xscale("log")
+    for line in panel.lines:
+        nan = [math.nan if value is None else value for value in line.y]
+        colour = PALETTE[line.colour % len(PALETTE)]
+        (handle,) = axes.plot(
+            line.x,
+            nan,
+            color=colour,
+            linestyle="none" if line.points_only else "--" if line.dashed else "-",
+            marker=MARKERS[line.colour % len(MARKERS)] if len(line.x) <= 8 or line.points_only else None,
+            markerfacecolor="white" if line.points_only else colour,
+            markersize=6 if line.points_only else None,
+            zorder=3 if line.points_only else 2,
+        )
+        handles.setdefault(line.label, handle)
+        _spread(axes, line, colour)
+    # A given height spares matplotlib the search for one, a third of the drawing time.
+    axes.set_title(panel.title, loc="left", y=1.02)
+    axes.set_xlabel(panel.x_label)
+    axes.set_ylabel(panel.y_label)
+    axes.tick_params(length=0, labelleft=True)
+    axes.yaxis.set_major_locator(MaxNLocator(5))
+    if panel.ticks:
+        axes.set_xticks([place for place, _ in panel.ticks], [text for _, text in panel.ticks])
+        axes.minorticks_off()
+    else:
+        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+    if not any(value is not None for line in panel.lines for value in line.y):
+        axes.text(0.5, 0.5, "no results", transform=axes.transAxes, ha="center", color="#6b6b6b")
+    return handles
+
+
+def _spread(axes, line: Line, colour: str) -> None:
+    """A band around a line; error bars where there are only two places, as in a slope chart."""
+    known = [(x, a, b) for x, a, b in zip(line.x, line.low, line.high, strict=False) if a is not None and b is not None]
+    if not known:
+        return
+    x, low, high = zip(*known, strict=True)
+    if len(line.x) <= 2:
+        axes.vlines(x, low, high, color=colour, linewidth=0.9, alpha=0.7)
+    else:
+        axes.fill_between(x, low, high, color=colour, alpha=0.18, linewidth=0)
+
+
+def _end_labels(axes, panel: Panel) -> None:
+    """Names the lines at their right ends, pushed apart so that no label covers another."""
+    labels = [
+        (line.y[-1], line.end_label, line.colour) for line in panel.lines if line.end_label and line.y[-1] is not None
+    ]
+    if not labels:
+        return
+    low, high = axes.get_ylim()
+    step = (high - low) * 0.095
+    labels.sort(key=lambda label: (label[0], label[1]))
+    places: list[float] = []
+    for value, _, _ in labels:
+        places.append(max(value, places[-1] + step) if places else value)
+    # A stack that grew past the top moves down as a whole.
+    excess = max(0.0, places[-1] - high)
+    last = max(line.x[-1] for line in panel.lines)
+    for place, (value, text, colour) in zip(places, labels, strict=True):
+        axes.annotate(
+            text,
+            xy=(last, value),
+            xytext=(last + 0.16, place - excess),
+            textcoords="data",
+            color=PALETTE[colour % len(PALETTE)],
+            fontsize=7,
+            va="center",
+            annotation_clip=False,
+            arrowprops={"arrowstyle": "-", "color": "#bdbdbd", "linewidth": 0.5, "shrinkA": 0, "shrinkB": 3},
+        )
+    axes.set_xlim(panel.lines[0].x[0] - 0.15, last + 0.12)
+    axes.set_ylim(low, high)

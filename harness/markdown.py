@@ -1,0 +1,51 @@
+"""Words, numbers and tables as markdown that reads on a code host and in a terminal alike. A missing number is "–", never 0."""
+
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+
+DASH = "–"
+
+
+def text(words: str) -> str:
+    """Words as markdown that shows exactly them, on one line."""
+    words = re.sub(r"([\\`*<|])", r"\\\1", " ".join(words.split()))
+    return words.replace("](", "]\\(")  # brackets mean something only in front of an address
+
+
+def number(value: float | None, decimals: int) -> str:
+    """A number, or a dash for what is missing or not a number."""
+    return DASH if value is None or not math.isfinite(value) else f"{value:.{decimals}f}"
+
+
+def signed(value: float | None, decimals: int) -> str:
+    """As `number`, with its sign; never -0.0."""
+    if value is None or not math.isfinite(value):
+        return DASH
+    return f"{round(value, decimals) + 0.0:+.{decimals}f}"
+
+
+def probability(value: float | None) -> str:
+    """A p-value to three digits."""
+    if value is None or not math.isfinite(value):
+        return DASH
+    return "<0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def counted(found: Mapping[str, int], order: Sequence[str]) -> str:
+    """Counts in the order given, those of zero left out: "30 REPRODUCED, 2 NEAR"; a dash for none."""
+    return ", ".join(f"{found[name]} {name}" for name in order if found.get(name)) or DASH
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]], words: Iterable[int] = (0,)) -> str:
+    """A table in the form that code hosts know, columns padded; `words` are the columns (from 0) aligned left, the others are numbers."""
+    from tabulate import tabulate
+
+    left = frozenset(words)
+    align = ["left" if column in left else "right" for column in range(len(head))]
+    return tabulate(list(rows), head, tablefmt="pipe", disable_numparse=True, colalign=align)
+
+
+def anchor(heading: str) -> str:
+    """The anchor that code hosts give a heading: lower case, no punctuation, a hyphen for every space."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-")

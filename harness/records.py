@@ -1,0 +1,182 @@
+"""One JSON file per result. The path is the key, so a re-run of the same thing replaces it and nothing else can."""
+
+import json
+import math
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import pydantic_core
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from harness.errors import UsageError
+
+SCHEMA_VERSION = 1
+
+# A part of a file name: nothing that climbs out of the store or hides a file.
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$")]
+
+
+def _null_is_nan(values: dict[str, float | None]) -> dict[str, float]:
+    return {name: math.nan if value is None else value for name, value in values.items()}
+
+
+def _null_in_curve_is_nan(curves: dict[str, list[float | None]]) -> dict[str, list[float]]:
+    return {name: [math.nan if v is None else v for v in c] if None in c else c for name, c in curves.items()}
+
+
+class Outcomes(BaseModel):
+    """What happened to each scored video: what intervals over videos need.
+
+    The lists run parallel, in the order of the list file.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    # the group that each video belongs to (UCF101: class and group, "Archery_g01"): the clusters of the bootstrap
+    groups: list[str]
+    # how many clips of each video were scored: 1 where clips are pooled before the decision
+    trials: int
+    # metric id -> how many of a video's trials were right, 0..trials, one number per video
+    hits: dict[str, list[int]]
+
+
+class Record(BaseModel):
+    """One evaluation: scores of a row's columns on one split with one seed, what they rest on, where they came from.
+
+    A score that is not finite (a diverged run) is nan in memory and null in the file: it is judged INVALID, never lost.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="null")
+
+    # the version of this very form; raised when a field changes its meaning
+    schema_version: int = Field(default=SCHEMA_VERSION, ge=1, le=SCHEMA_VERSION)
+    # keys of the paper, its table and its row, as in reference_tables/
+    paper: Name
+    table: Name
+    row: Name
+    # ids of the columns that this evaluation fills; others of the row may have other weights, settings or protocols
+    columns: list[Name] = Field(min_length=1)
+    # the dataset that was tested on ("ucf101"), and its official split, counted from 1
+    dataset: Name
+    split: int = Field(ge=0)
+    # the seed of the run: records that differ only here are replicates
+    seed: int = Field(ge=0)
+    # the recipe's scale; only "paper" is compared with printed numbers
+    scale: Literal["tiny", "small", "paper"]
+    # what the lists hold, against the official ones; only "full" is compared with printed numbers
+    scope: Literal["synthetic", "subset", "full"]
+    # the dataset's fingerprint: the scope and 12 hex digits over lists, paths and sizes
+    fingerprint: Name
+    # list file name -> sha256 of its bytes
+    lists: dict[str, str]
+    # the evaluation protocol and the version of its code: raised whenever its numbers move
+    protocol: Name
+    protocol_version: int = Field(ge=1)
+    # hash of the resolved recipe
+    recipe_hash: str = Field(pattern=r"^[0-9a-f]{8,64}$")
+    # the kind of device that computed the scores
+    device_kind: Literal["cpu", "cuda"]
+    # metric id -> value in the unit of its column (percent: 0..100)
+    scores: Annotated[dict[str, float | None], AfterValidator(_null_is_nan)]
+    # what was counted; harness/validity.py says which names are checked against each other
+    counts: dict[str, int]
+    # per-video outcomes, where a score is a share of right answers
+    outcomes: Outcomes | None = None
+    # name -> one value per epoch, such as train_loss, validation_accuracy
+    curves: Annotated[dict[str, list[float | None]], AfterValidator(_null_in_curve_is_nan)] = {}
+    # retrieval examples: {query, query_class, neighbours: [{video, class, correct}]}
+    examples: list[dict[str, Any]] = []
+    # names of picture files that lie beside the record
+    pictures: list[str] = []
+    # stage kind -> stage key: where the checkpoints and features of this result are
+    stages: dict[str, str] = {}
+    # the part of the resolved recipe that made the result
+    settings: dict[str, Any]
+    # ids of the recipe's departures from the paper that were in force
+    departures: list[str] = []
+    # versions, processor, accelerator, determinism switches
+    environment: dict[str, str]
+    # the commit of the working tree, and whether it held uncommitted changes
+    commit: str
+    dirty: bool
+    # when the run ended: UTC, ISO 8601, to the second
+    created: str = Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(Z|\+00:00)$")
+    # how long the run took, its cached stages not counted
+    seconds: float
+    # the command that makes this record again
+    command: str
+
+    def key(self) -> str:
+        """The path of this record inside its store, with forward slashes. The first column stands for all of them."""
+        name = (
+            f"{self.row}__{self.columns[0]}__{self.dataset}-split{self.split}__seed{self.seed}"
+            f"__{self.recipe_hash[:8]}__v{self.protocol_version}__{self.device_kind}.json"
+        )
+        return f"{self.paper}/{self.scale}/{self.fingerprint}/{self.table}/{name}"
+
+
+class Store:
+    """A folder of records."""
+
+    def __init__(self, folder: Path | str):
+        self.folder = Path(folder)
+
+    def add(self, record: Record) -> Path:
+        """Write the record under its key and return the path; a repeat replaces an earlier run, all or nothing."""
+        path = self.folder / record.key()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # One line per field: a person can read the file and a diff of it, and 3,783 outcomes stay on one line.
+        fields = json.loads(record.model_dump_json())
+        lines = (f" {json.dumps(name)}: {json.dumps(value, ensure_ascii=False)}" for name, value in fields.items())
+        beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+        try:
+            beside.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
+            beside.replace(path)
+        finally:
+            beside.unlink(missing_ok=True)
+        return path
+
+    def read(self, paper: str | None = None) -> list[Record]:
+        """Every record, or those of one paper, sorted by key. No folder means no records.
+
+        Raises UsageError, one line that names the file, for a file that is no record or lies under another's key.
+        """
+        return [record for _, record in self.items(paper)]
+
+    def items(self, paper: str | None = None) -> Iterator[tuple[Path, Record]]:
+        """(path, record) of every record, or of those of one paper, sorted by path."""
+        top = self.folder if paper is None else self.folder / paper
+        for path in sorted(top.rglob("*.json"), key=str):
+            if not path.name.startswith("."):
+                yield path, self._load(path)
+
+    def _load(self, path: Path) -> Record:
+        record = load(path)
+        if path != self.folder / record.key():
+            raise UsageError(f"{path}: lies elsewhere than its key {record.key()}; move it there or delete it")
+        return record
+
+
+def load(path: Path) -> Record:
+    """Read one record file, of this or an earlier schema version. Raises UsageError naming the file."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
+    try:
+        # Pydantic would take a bare NaN for a number; this suite writes null, and other readers of JSON refuse NaN.
+        if b"NaN" in data or b"Infinity" in data:
+            pydantic_core.from_json(data, allow_inf_nan=False)
+        return Record.model_validate_json(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        if first["loc"] == ("schema_version",) and first["type"] == "less_than_equal":
+            found = f"written by a newer version of this suite (schema {first['input']}); update the checkout"
+            raise UsageError(f"{path}: {found}") from error
+        where = "".join(f"{part}." for part in first["loc"])[:-1]
+        what = f"{where}: {first['msg']}" if where else f"no record: {first['msg']}"
+        raise UsageError(f"{path}: {what}; run it again or delete the file") from error
+    except ValueError as error:
+        raise UsageError(f"{path}: no record: Invalid JSON: {error}; run it again or delete the file") from error

@@ -1,0 +1,195 @@
+"""How the results of one table are shown in a page: markdown tables of printed values, ours, differences and verdicts."""
+
+import math
+from collections.abc import Iterator, Sequence
+
+from harness import charts
+from harness.compare import Judgement
+from harness.markdown import DASH, number, probability, signed, text
+from harness.markdown import table as grid
+from harness.sections import Section
+from harness.tables import Column, Table
+
+DECIMALS = {"percent": 1, "loss": 3, "auc": 3, "error": 3, "millions": 2, "gmacs": 2, "count": 0}
+# Wider tables in the paper's shape are cut into one for each dataset.
+WIDEST = 6
+
+
+def results(section: Section, table: Table) -> list[str]:
+    """The table as it came out, as paragraphs: cells, then details, remarks and the rows that the paper quotes."""
+    judged = section.of_table(table)
+    own = [one for one in judged if one.verdict != "CITED"]
+    if not judged:
+        return ["Its numbers are not known; see the notes."] if not table.columns or not table.is_figure else []
+    if all(one.ours is None and one.verdict in ("NOT RUN", "CITED") for one in judged):
+        return _as_printed(section, table)
+    if all(math.isnan(one.printed) for one in judged):
+        return ["The paper prints no numbers here. Ours:", *_ours_alone(section, table), _remarks(own, table)]
+    parts = [_cells(own, table), _details(section, own, table), _remarks(own, table)]
+    if section.comparable and len(own) < len(judged):
+        parts += ["Beside the rows that the paper quotes from others:", *_beside_cited(section, table)]
+    return parts
+
+
+def gains(section: Section) -> list[str]:
+    """Pretrained minus random for every pair of rows: a small table for each table; empty without results."""
+    parts = []
+    for table in (*section.paper.tables, *section.paper.figures):
+        names = charts.row_names(table)
+        for columns in _blocks(table):
+            rows = []
+            for random, row in charts.pairs(table):
+                judged = [
+                    (section.judgements[table.id, random.id, column.id], section.judgements[table.id, row.id, column.id])
+                    for column in columns
+                ]
+                if all(before.ours is None or after.ours is None for before, after in judged):
+                    continue
+                name = text(names[row.id])
+                digits = [decimals(column, table) for column in columns]
+                rows.append([name, *(_gain(*pair, d) for pair, d in zip(judged, digits, strict=True))])
+                if section.comparable and not table.is_figure:
+                    printed = [after.printed - before.printed for before, after in judged]
+                    rows.append([f"{name}, printed", *(signed(p, d) for p, d in zip(printed, digits, strict=True))])
+            if rows:
+                title = f"**{charts.name_of(table)}: {text(table.title)}**"
+                if title not in parts:
+                    parts.append(title)
+                parts.append(grid(["Pretrained − random", *(text(column.label) for column in columns)], rows))
+    return parts
+
+
+def decimals(column: Column, table: Table) -> int:
+    """Digits after the point: at least the unit's usual ones, and as many as the column's printed values have."""
+    return max([DECIMALS[column.unit], *(table.cell(row.id, column.id).decimals for row in table.rows)])
+
+
+def ours(judgement: Judgement, digits: int) -> str:
+    """Our value with the spread of one run: "13.1 ± 0.4"; without replicates the value alone."""
+    value = number(judgement.ours, digits)
+    return value if value == DASH or judgement.sd is None else f"{value} ± {number(judgement.sd, digits)}"
+
+
+def printed(judgement: Judgement, table: Table) -> str:
+    """The printed value at its own precision, marked where it is read otherwise than printed."""
+    cell = table.cell(judgement.row, judgement.column)
+    if math.isnan(judgement.printed):
+        return DASH
+    return number(judgement.printed, cell.decimals) + ("†" if cell.erratum else "")
+
+
+def _gain(before: Judgement, after: Judgement, digits: int) -> str:
+    if before.ours is None or after.ours is None:
+        return DASH
+    spread = None if before.sd is None or after.sd is None else math.hypot(before.sd, after.sd)
+    return f"{signed(after.ours - before.ours, digits)} ± {number(spread, digits)}"
+
+
+def _cells(judged: Sequence[Judgement], table: Table) -> str:
+    names = charts.row_names(table)
+    rows = []
+    for one in judged:
+        column = table.column(one.column)
+        digits = decimals(column, table)
+        difference, seeds = signed(one.difference, digits), str(one.seeds) if one.seeds else DASH
+        values = [printed(one, table), ours(one, digits), difference, seeds, one.verdict]
+        rows.append([text(names[one.row]), text(column.label), *values])
+    head = ["Row", "column", "printed", "ours", "difference", "seeds", "verdict"]
+    return grid(head, rows, words=(0, 1, 6))
+
+
+def _details(section: Section, judged: Sequence[Judgement], table: Table) -> str:
+    """Per-split values and intervals, and p-values where there are any; nothing where the first table has said it all."""
+    splits = sorted({split for one in judged for split in one.per_split})
+    if not section.comparable and len(splits) < 2:
+        return ""
+    names = charts.row_names(table)
+    head = ["Row", "column", *(f"split {split}" for split in splits), "95 % over seeds", "95 % over videos"]
+    head += ["p differ", "p equal", "why"] if section.comparable else []
+    rows = []
+    for one in judged:
+        if one.ours is None and not section.comparable:
+            continue
+        column = table.column(one.column)
+        digits = decimals(column, table)
+        line = [text(names[one.row]), text(column.label)]
+        line += [number(one.per_split.get(split), digits) for split in splits]
+        line.append(DASH if one.half_width is None or one.ours is None else f"± {number(one.half_width, digits)}")
+        low, high = one.video_interval or (None, None)
+        line.append(DASH if low is None else f"{number(low, digits)} to {number(high, digits)}")
+        if section.comparable:
+            line += [probability(one.p_different), probability(one.p_equivalent), text(one.reason)]
+        rows.append(line)
+    return grid(head, rows, words=(0, 1, len(head) - 1) if section.comparable else (0, 1)) if rows else ""
+
+
+def _remarks(judged: Sequence[Judgement], table: Table) -> str:
+    """Flags, and why cells could not be judged, each with the cells that it concerns."""
+    names = charts.row_names(table)
+    found: dict[str, list[Judgement]] = {}
+    for one in judged:
+        if one.verdict in ("INVALID", "MISSING", "INCOMPLETE"):
+            found.setdefault(f"{one.verdict}: {one.reason}", []).append(one)
+        for flag in one.flags:
+            found.setdefault(flag, []).append(one)
+    lines = []
+    for remark, cells in found.items():
+        where = "; ".join(text(f"{names[one.row]}, {table.column(one.column).label}") for one in cells[:3])
+        if len(cells) == len(judged):
+            where = "all cells"
+        elif len(cells) > 3:
+            where += f" and {len(cells) - 3} more"
+        lines.append(f"- {text(remark)} ({where})")
+    return "\n".join(lines)
+
+
+def _as_printed(section: Section, table: Table) -> list[str]:
+    names = charts.row_names(table)
+    parts = []
+    for columns in _blocks(table):
+        rows = []
+        for row in table.rows:
+            judged = [section.judgements[table.id, row.id, column.id] for column in columns]
+            verdicts = dict.fromkeys(one.verdict for one in judged)
+            rows.append([text(names[row.id]), ", ".join(verdicts), *(printed(one, table) for one in judged)])
+        parts.append(grid(["Printed", "verdict", *(text(column.label) for column in columns)], rows, words=(0, 1)))
+    return parts
+
+
+def _ours_alone(section: Section, table: Table) -> list[str]:
+    names = charts.row_names(table)
+    parts = []
+    for columns in _blocks(table):
+        rows = []
+        for row in table.rows:
+            judged = [section.judgements[table.id, row.id, column.id] for column in columns]
+            values = [ours(one, decimals(column, table)) for one, column in zip(judged, columns, strict=True)]
+            rows.append([text(names[row.id]), *values, str(max(one.seeds for one in judged) or DASH)])
+        parts.append(grid(["Ours", *(text(column.label) for column in columns), "seeds"], rows))
+    return parts
+
+
+def _beside_cited(section: Section, table: Table) -> list[str]:
+    names = charts.row_names(table)
+    parts = []
+    for columns in _blocks(table):
+        rows = []
+        for row in table.rows:
+            judged = [section.judgements[table.id, row.id, column.id] for column in columns]
+            if row.source == "cited":
+                source, values = "cited", [printed(one, table) for one in judged]
+            else:
+                source = "ours"
+                values = [ours(one, decimals(column, table)) for one, column in zip(judged, columns, strict=True)]
+            rows.append([text(names[row.id]), source, *values])
+        parts.append(grid(["Row", "source", *(text(column.label) for column in columns)], rows, words=(0, 1)))
+    return parts
+
+
+def _blocks(table: Table) -> Iterator[list[Column]]:
+    """The columns all together; those of a wide table one dataset at a time."""
+    if len(table.columns) <= WIDEST:
+        yield list(table.columns)
+        return
+    for dataset in dict.fromkeys(column.dataset for column in table.columns):
+        yield [column for column in table.columns if column.dataset == dataset]

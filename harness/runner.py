@@ -1,0 +1,374 @@
+"""The harness's only door to the suite: recipes, data facts, stages, and the records made of their results."""
+
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness import executors, plan
+from harness.errors import UsageError
+from harness.executors import Machine
+from harness.plan import DataFacts, Measurement, Plan, Request, Stage
+from harness.records import Outcomes, Record, Store
+from harness.tables import Paper
+
+# Protocols that a checkpoint of another code base can be measured under.
+EVALUATED = ("clip-retrieval", "video-retrieval", "recognition")
+
+
+@contextmanager
+def _suite_errors() -> Iterator[None]:
+    """The suite's InputError as the harness's UsageError."""
+    from suite.errors import InputError
+
+    try:
+        yield
+    except InputError as error:
+        raise UsageError(str(error)) from None
+
+
+def load_recipe(paper: str, scale: str):
+    """The paper's recipe (suite.recipe.Recipe) at a scale. Raises UsageError."""
+    from suite import recipe
+
+    with _suite_errors():
+        return recipe.load(paper, scale)
+
+
+def papers_with_recipe() -> list[str]:
+    """Keys of the papers that can be run."""
+    from suite import recipe
+
+    return recipe.papers()
+
+
+def recipe_facts(recipe) -> dict:
+    """What a report says of a recipe: settings, decisions, departures."""
+    return {
+        "paper": recipe.paper,
+        "scale": recipe.scale,
+        "hash": recipe.hash(),
+        "settings": recipe.settings.model_dump(mode="json"),
+        "decisions": [decision.model_dump(mode="json") for decision in recipe.decisions],
+        "departures": [departure.model_dump(mode="json") for departure in recipe.departures],
+    }
+
+
+def protocol_versions() -> dict[str, int]:
+    """Version of every stage kind; a protocol's version is that of the stage that ends it."""
+    from suite import stages
+
+    return dict(stages.VERSIONS)
+
+
+def suite_facts() -> plan.Suite:
+    """Stage versions and what the networks cost."""
+    import tomllib
+
+    from suite import backbones, stages
+
+    costs = tomllib.loads((Path(backbones.__file__).parent / "costs.toml").read_text(encoding="utf-8"))
+    return plan.Suite(dict(stages.VERSIONS), {name: cost["gmacs"] for name, cost in costs.items()})
+
+
+@dataclass(frozen=True)
+class Data:
+    """The datasets of a run: facts for the plan, and where the files are."""
+
+    facts: dict[str, DataFacts]
+    roots: dict[str, Path]
+    # dataset -> list file -> sha256; empty for generated data until they are there
+    lists: dict[str, dict[str, str]]
+
+
+def real_data(names: list[str], root: Path) -> Data:
+    """Facts of datasets on disk. Raises UsageError when one is missing or malformed."""
+    from suite import datasets
+
+    facts, lists = {}, {}
+    for name in names:
+        with _suite_errors():
+            try:
+                dataset = datasets.load(name, root)
+            except FileNotFoundError as error:
+                raise UsageError(f"{error.filename}: not there; check the data root") from None
+        sizes = {number: (len(split.train), len(split.test)) for number, split in dataset.splits.items()}
+        facts[name] = DataFacts(dataset.fingerprint(), dataset.scope, sizes, len(dataset.classes))
+        lists[name] = dataset.lists
+    return Data(facts, dict.fromkeys(names, Path(root).resolve()), lists)
+
+
+def synthetic_data(names: list[str], recipe, runs: Path) -> Data:
+    """Facts of generated data. Their fingerprint is the key of the stage that makes them."""
+    from suite import datasets, stages
+    from suite.datasets import synthetic
+
+    settings = recipe.settings.synthetic.model_dump()
+    facts, roots, lists = {}, {}, {}
+    for name in names:
+        stage = Stage("synthetic", stages.VERSIONS["synthetic"], {"dataset": name, **settings}, {}, {}, "cpu")
+        sizes, classes = synthetic.sizes(name)
+        facts[name] = DataFacts(f"synthetic-{stage.key[:12]}", "synthetic", sizes, classes, settings)
+        roots[name] = stage.folder(runs)
+        lists[name] = datasets.load(name, roots[name]).lists if stage.done(runs) else {}
+    return Data(facts, roots, lists)
+
+
+def official_data(names: list[str]) -> Data:
+    """Facts of the complete official lists, for a plan without data at hand."""
+    from suite import datasets
+
+    facts = {
+        name: DataFacts("full-unread", "full", sizes, classes)
+        for name, (sizes, classes) in datasets.official_sizes().items()
+    }
+    return Data({name: facts[name] for name in names}, {}, {})
+
+
+def machine(device: str, workers: int | None, threads: int, tensorboard: bool) -> Machine:
+    """What a run may use. `device` is auto, cpu, cuda or cuda:N; auto picks CUDA where there is one.
+
+    Raises UsageError for a device that is not there.
+    """
+    import os
+
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    count = _gpus() if device != "cpu" else 0
+    if device in ("auto", "cuda"):
+        devices = tuple(f"cuda:{index}" for index in range(count)) or ("cpu",)
+        if device == "cuda" and not count:
+            raise UsageError("--device cuda: no CUDA device here; use --device cpu")
+    elif device == "cpu":
+        devices = ("cpu",)
+    elif device.startswith("cuda:") and device[5:].isdigit() and int(device[5:]) < count:
+        devices = (device,)
+    else:
+        raise UsageError(f"--device {device}: no such device; choose auto, cpu, cuda or one of {count} cuda:N")
+    if devices == ("cpu",):
+        # One-thread stages run side by side; a stage that takes all threads runs alone.
+        return Machine(devices, max(cores // threads, 1) if threads else 1, workers or 0, tensorboard)
+    return Machine(devices, cores, max(cores // len(devices) - 1, 0) if workers is None else workers, tensorboard)
+
+
+def _gpus() -> int:
+    """Number of CUDA devices, asked of the driver's own tool first: torch takes seconds to import."""
+    if shutil.which("nvidia-smi") is None:
+        return 0
+    import torch
+
+    return torch.cuda.device_count()
+
+
+def run_stage(
+    kind, config, inputs, roots, folder, device, workers, tensorboard, progress
+) -> tuple[dict, dict[str, str]]:
+    """Run one stage of the suite in this process; returns its result and what it says of the device."""
+    import torch
+
+    from suite import stages
+
+    if threads := config.get("threads"):
+        torch.set_num_threads(threads)
+    runtime = stages.Runtime(device=device, workers=workers, progress=progress, tensorboard=tensorboard)
+    result = stages.run(stages.Job(kind, config, inputs, roots, folder, runtime))
+    used = {"threads": str(torch.get_num_threads()), "device": device.split(":")[0]}
+    if device.startswith("cuda"):
+        used["gpu"] = torch.cuda.get_device_name(device)
+        used["cuda"] = str(torch.version.cuda)
+    return result, used
+
+
+def run(
+    paper: Paper,
+    recipe,
+    request: Request,
+    data: Data,
+    built: Plan,
+    runs: Path,
+    store: Store,
+    machine: Machine,
+    command: str,
+    done: Callable[[Record], None] = lambda record: None,
+) -> int:
+    """Run what is not done yet and write a record for every measurement; returns the number of records.
+
+    A record is written as soon as its last stage is done, so that a run that is stopped loses none.
+    """
+    measured: dict[str, list[Measurement]] = {}
+    for measurement in built.measurements:
+        measured.setdefault(measurement.stage, []).append(measurement)
+    written = 0
+
+    def finished(stage: Stage) -> None:
+        nonlocal written
+        for measurement in measured.get(stage.key, []):
+            record = _record(paper, recipe, data, built, measurement, runs, command)
+            path = store.add(record)
+            for picture in record.pictures:
+                original = stage.folder(runs) / picture.removeprefix(f"{path.stem}__")
+                shutil.copyfile(original, path.with_name(picture))
+            written += 1
+            done(record)
+
+    with executors.locked(runs):
+        executors.execute(built, run_stage, data.roots, runs, machine, finished)
+    return written
+
+
+def _record(
+    paper: Paper, recipe, data: Data, built: Plan, measurement: Measurement, runs: Path, command: str
+) -> Record:
+    """The record of one measurement, from the results of its stages."""
+    import json
+
+    from suite import datasets
+
+    stages = {kind: built.stages[key] for kind, key in measurement.stages.items()}
+    results = {
+        kind: json.loads((stage.folder(runs) / "result.json").read_text(encoding="utf-8"))
+        for kind, stage in stages.items()
+    }
+    last = built.stages[measurement.stage]
+    final = results[last.kind]
+    facts = data.facts[measurement.dataset]
+    if not data.lists[measurement.dataset]:
+        data.lists[measurement.dataset] = datasets.load(measurement.dataset, data.roots[measurement.dataset]).lists
+    counts = dict(final["result"].get("counts", {}))
+    for kind in ("pretrain", "finetune"):
+        if kind in results:
+            counts |= {f"{kind}_{name}": count for name, count in results[kind]["result"]["counts"].items()}
+    # The curves of the training that this protocol is about: fine-tuning where there is one.
+    trained = results.get("finetune") or (results.get("pretrain") if measurement.protocol == "order-accuracy" else None)
+    departures = [d.id for d in recipe.departures if not d.scopes or facts.scope in d.scopes]
+    unreadable = results["check-data"]["result"]["counts"]["unreadable"]
+    if unreadable:
+        counts["unreadable"] = unreadable
+        departures.append("unreadable-videos-skipped")
+    record = Record(
+        paper=paper.key,
+        table=measurement.table,
+        row=measurement.row,
+        columns=list(measurement.columns),
+        dataset=measurement.dataset,
+        split=measurement.split,
+        seed=measurement.seed,
+        scale=recipe.scale,
+        scope=facts.scope,
+        fingerprint=facts.fingerprint,
+        lists=data.lists[measurement.dataset],
+        protocol=measurement.protocol,
+        protocol_version=last.version,
+        recipe_hash=recipe.hash(),
+        device_kind=last.device_kind,
+        scores=final["result"].get("scores", {}),
+        counts=counts,
+        outcomes=Outcomes(**final["result"]["outcomes"]) if final["result"].get("outcomes") else None,
+        curves=trained["result"]["curves"] if trained else {},
+        examples=final["result"].get("examples", []),
+        stages=measurement.stages,
+        settings=last.config,
+        departures=departures,
+        environment=final["environment"],
+        commit=final["commit"],
+        dirty=final["dirty"],
+        created=final["created"],
+        seconds=round(sum(result["seconds"] for kind, result in results.items() if kind not in plan.DATA_KINDS), 2),
+        command=command,
+    )
+    pictures = final["result"].get("pictures", [])
+    stem = Path(record.key()).stem
+    return record.model_copy(update={"pictures": [f"{stem}__{name}" for name in pictures]})
+
+
+def command_line() -> str:
+    """How this process was asked, for the record; paths as they were given."""
+    return " ".join(["python -m harness", *sys.argv[1:]])
+
+
+def datasets_in(root: Path) -> list[str]:
+    """Names of the datasets that a data root seems to hold. Raises UsageError when there are none."""
+    from suite import datasets
+
+    found = [name for name in datasets.NAMES if datasets.present(name, Path(root))]
+    if not found:
+        raise UsageError(
+            f"{root}: holds none of the datasets {', '.join(datasets.NAMES)} in their official layouts; check --data-root"
+        )
+    return found
+
+
+def describe_check(folder: Path, facts: DataFacts) -> list[str]:
+    """What a finished check-data stage found, a line each."""
+    import json
+
+    done = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+    name, counts, details = done["config"]["dataset"], done["result"]["counts"], done["result"]["facts"]
+    totals = ", ".join(f"{counts[what]} {what}" for what in ("listed", "decoded", "unreadable"))
+    lines = [f"{name}: {facts.fingerprint} ({facts.scope}); videos: {totals}"]
+    lines += [
+        f"  split {split}: {sizes['train']} train, {sizes['test']} test" for split, sizes in details["listed"].items()
+    ]
+    lines.append(f"  sizes: {', '.join(f'{size} ({count})' for size, count in details['sizes'].items())}")
+    lines.append(f"  sha256 over all files: {details['sha256']}")
+    lines += [f"  unreadable: {video}: {reason}" for video, reason in details["unreadable"].items()]
+    return lines
+
+
+def scales() -> tuple[str, ...]:
+    """Names of the scales, the paper's own first."""
+    from suite import recipe
+
+    return recipe.SCALES
+
+
+def evaluation(checkpoint: Path, backbone: str, protocol: str, dataset: str, splits: tuple[int, ...], recipe) -> Paper:
+    """One protocol on an imported checkpoint, as a table without printed numbers. Raises UsageError."""
+    import hashlib
+    import re
+
+    from suite import backbones, datasets
+
+    if protocol not in EVALUATED:
+        raise UsageError(f"--protocol {protocol}: choose one of {', '.join(EVALUATED)}")
+    if backbone not in backbones.NAMES:
+        raise UsageError(f"--backbone {backbone}: choose one of {', '.join(backbones.NAMES)}")
+    if dataset not in datasets.NAMES:
+        raise UsageError(f"--dataset {dataset}: choose one of {', '.join(datasets.NAMES)}")
+    if not checkpoint.is_file():
+        raise UsageError(f"{checkpoint}: no such checkpoint; give the file with --checkpoint")
+    with open(checkpoint, "rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    metrics = [f"top{k}" for k in recipe.settings.retrieval.top] if protocol != "recognition" else ["accuracy"]
+    name = re.sub(r"[^A-Za-z0-9_-]", "-", checkpoint.stem).lstrip("-_") or "checkpoint"
+    figure = {
+        "id": protocol,
+        "title": f"{protocol} of {checkpoint.name}",
+        "where": f"protocol of {recipe.paper}",
+        "protocol": protocol,
+        "columns": [
+            {"id": metric, "label": metric, "metric": metric, "unit": "percent", "better": "high", "protocol": protocol}
+            | {"dataset": dataset, "splits": list(splits)}
+            for metric in metrics
+        ],
+        "rows": [
+            {"id": name, "label": checkpoint.name, "source": "own", "backbone": backbone, "weights": "imported"}
+            | {"settings": {"sha256": sha256}}
+        ],
+    }
+    title = "Checkpoints of other code bases"
+    return Paper.model_validate({"key": "imported", "title": title, "citation": checkpoint.name, "figures": [figure]})
+
+
+def describe_import(built: Plan, runs: Path) -> list[str]:
+    """What was read of an imported checkpoint: its layout, and the keys that were recognised but play no part."""
+    import json
+
+    lines = []
+    for stage in built.stages.values():
+        if stage.kind == "import":
+            facts = json.loads((stage.folder(runs) / "result.json").read_text(encoding="utf-8"))["result"]["facts"]
+            unused = ", ".join(facts["not_used"]) or "none"
+            lines.append(f"checkpoint layout: {facts['layout']}; recognised keys that play no part: {unused}")
+    return lines

@@ -1,0 +1,36 @@
+"""The networks of the papers. `build` makes one by name; `costs.toml` says what each costs at the papers' input."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from suite.errors import InputError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+NAMES = ("c3d", "r3d", "r2plus1d")
+
+
+def build(name: str, width: int = 64) -> nn.Module:
+    """A freshly initialised network (PyTorch's default initialisation, drawn from torch's generator).
+
+    Args:
+        name: one of `NAMES`.
+        width: channels of the first stage; all others scale with it. 64 is the papers' network.
+
+    Returns:
+        A module with `forward([B, 3, T, H, W]) -> [B, feature_size]`, `stages(x) -> {"conv1": map, ..., "conv5": map}`,
+        `conv5_map(x)` (the last of these alone) and `feature_size` (8 * width).
+
+    Raises:
+        InputError: an unknown name, or a width below 2 (R(2+1)D would lose all channels of a shortcut).
+    """
+    if name not in NAMES:
+        raise InputError(f"unknown backbone {name!r}; backbones: {', '.join(NAMES)}")
+    if width < 2:
+        raise InputError(f"backbone {name}: width is {width}; use at least 2 (64 is the papers' network)")
+    # Imported here so that names can be checked without loading torch.
+    from suite.backbones import c3d, r2plus1d, r3d
+
+    return {"c3d": c3d.C3D, "r3d": r3d.R3D, "r2plus1d": r2plus1d.R2Plus1D}[name](width)

@@ -1,0 +1,92 @@
+"""Datasets from their official list files: which videos there are, their classes and splits. No pixels here."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from suite.errors import InputError
+
+NAMES = ("ucf101", "hmdb51")
+
+
+@dataclass(frozen=True)
+class Video:
+    """One video of a dataset."""
+
+    # As the list file writes it: "Archery/v_Archery_g01_c01.avi", "golf/a_golf_f_nm_np1_fr_med_0.avi".
+    name: str
+    # From the data root, with forward slashes: "UCF-101/Archery/v_Archery_g01_c01.avi".
+    path: str
+    # Class index, from 0.
+    label: int
+    # Videos of one group are cut from one source: "Archery_g01"; for HMDB51 the name of the source movie.
+    group: str
+
+
+@dataclass(frozen=True)
+class Split:
+    """Training and test videos, in the order of the list files."""
+
+    train: tuple[Video, ...]
+    test: tuple[Video, ...]
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A dataset on disk, as its list files describe it."""
+
+    name: str
+    root: Path
+    # Class names by label.
+    classes: tuple[str, ...]
+    # By the official number, from 1.
+    splits: dict[int, Split]
+    # sha256 of the bytes of each list file, by file name.
+    lists: dict[str, str]
+    # "full": the lists say what the official ones say; "subset": they do not; "synthetic": generated data.
+    scope: str
+
+    def videos(self) -> tuple[Video, ...]:
+        """Every video that any split names, once, sorted by name."""
+        distinct = {video.name: video for split in self.splits.values() for video in (*split.train, *split.test)}
+        return tuple(distinct[name] for name in sorted(distinct))
+
+    def fingerprint(self) -> str:
+        """Identity of the data: the scope and 12 hex digits over the lists and the path and size of every video."""
+        digest = hashlib.sha256()
+        for name, content in sorted(self.lists.items()):
+            digest.update(f"{name}\0{content}\n".encode())
+        for video in self.videos():
+            digest.update(f"{video.path}\0{(self.root / video.path).stat().st_size}\n".encode())
+        return f"{self.scope}-{digest.hexdigest()[:12]}"
+
+
+def load(name: str, root: Path) -> Dataset:
+    """Read the list files of dataset `name` ("ucf101" or "hmdb51") under the data root, and find every video they name.
+
+    Raises InputError, naming the file, if anything is missing or malformed.
+    """
+    from suite.datasets import hmdb51, ucf101
+
+    loaders = {"ucf101": ucf101.load, "hmdb51": hmdb51.load}
+    if name not in loaders:
+        raise InputError(f"unknown dataset {name!r}; datasets: {', '.join(NAMES)}")
+    root = Path(root)
+    if not root.is_dir():
+        raise InputError(f"{root}: no such data root; give the folder that holds the datasets")
+    return loaders[name](root)
+
+
+def present(name: str, root: Path) -> bool:
+    """Whether a data root seems to hold a dataset: the folder of its videos is there."""
+    from suite.datasets import hmdb51, ucf101
+
+    return (root / {"ucf101": ucf101.VIDEOS, "hmdb51": hmdb51.VIDEOS}[name]).is_dir()
+
+
+def official_sizes() -> dict[str, tuple[dict[int, tuple[int, int]], int]]:
+    """Training and test videos of each split of the complete official lists, and the number of classes, by dataset."""
+    return {
+        "ucf101": ({1: (9537, 3783), 2: (9586, 3734), 3: (9624, 3696)}, 101),
+        "hmdb51": (dict.fromkeys((1, 2, 3), (3570, 1530)), 51),
+    }

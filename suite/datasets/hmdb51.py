@@ -1,0 +1,67 @@
+"""HMDB51: hmdb51/<class>/*.avi and <class>_test_split{1,2,3}.txt, whose flags say 1 training, 2 test, 0 unused."""
+
+import re
+from pathlib import Path
+
+from suite.datasets import Dataset, Video, lists
+from suite.errors import InputError
+
+VIDEOS = "hmdb51"
+LISTS = ("testTrainMulti_7030_splits", "hmdb51_splits", "hmdb51/testTrainMulti_7030_splits", "splits")
+_FILE = re.compile(r"(?P<class>.+)_test_split(?P<number>[123])\.txt")
+_LINE = re.compile(r"(?P<name>\S.*\.\w+)\s+(?P<flag>[012])")
+
+
+def load(root: Path) -> Dataset:
+    """Read HMDB51 from its official layout. Raises InputError, naming file and line."""
+    if not (root / VIDEOS).is_dir():
+        raise InputError(f"{root / VIDEOS}: no such folder; the data root must hold {VIDEOS}/ and {LISTS[0]}/")
+    folder = next((root / name for name in LISTS if (root / name).is_dir()), None)
+    if folder is None:
+        raise InputError(f"{root / LISTS[0]}: no such folder; the data root must hold {VIDEOS}/ and {LISTS[0]}/")
+    names = sorted(name for name in (path.name for path in folder.iterdir()) if _FILE.fullmatch(name))
+    if not names:
+        raise InputError(f"{folder}: holds no <class>_test_split1.txt; take the list files as published")
+    classes = sorted({_FILE.fullmatch(name)["class"] for name in names})
+    numbers = sorted({int(_FILE.fullmatch(name)["number"]) for name in names})
+    videos = lists.Folder(root, VIDEOS)
+    splits, hashes, digests = {}, {}, {}
+    for number in numbers:
+        train, test, said = lists.Entries(), lists.Entries(), []
+        for label, class_name in enumerate(classes):
+            file = lists.read(folder / f"{class_name}_test_split{number}.txt")
+            digests[file.path.name] = file.sha256
+            _read(file, class_name, label, videos, train, test)
+            said += [f"{class_name}/{line}" for _, line in file.lines]
+        splits[number] = lists.split_of(train, test, folder, number)
+        hashes[f"split{number}"] = lists.canonical_hash(said)
+    videos.check()
+    return Dataset(
+        name="hmdb51",
+        root=root,
+        classes=tuple(classes),
+        splits=splits,
+        lists=digests,
+        scope=lists.scope("hmdb51", root, hashes),
+    )
+
+
+def _read(file: lists.ListFile, class_name: str, label: int, videos: lists.Folder, train, test) -> None:
+    """Add the videos of one class's list to the sides of its split; those flagged 0 belong to neither."""
+    seen: dict[str, int] = {}
+    for number, line in file.lines:
+        match = _LINE.fullmatch(line)
+        if not match:
+            raise file.fault(number, f"{line!r} is not a video's name and a flag 0, 1 or 2")
+        if "/" in match["name"] or not lists.is_plain(match["name"]):
+            raise file.fault(number, f"{match['name']!r} is not the name of a video inside {VIDEOS}/{class_name}/")
+        if match["name"] in seen:
+            raise file.fault(number, f"{match['name']!r} is named a second time (first on line {seen[match['name']]})")
+        seen[match["name"]] = number
+        if match["flag"] == "0":
+            continue
+        name = f"{class_name}/{match['name']}"
+        # A name is <movie>_<class>_<visible parts>_<camera>_<people>_<view>_<quality>_<number>.avi.
+        movie, found, _ = match["name"].rpartition(f"_{class_name}_")
+        video = Video(name, videos.find(name, file, number), label, movie if found else match["name"])
+        (train if match["flag"] == "1" else test).add(video, file, number)

@@ -1,0 +1,1 @@
+"""The downstream protocols: features, retrieval, recognition."""

@@ -1,0 +1,186 @@
+"""The synthetic datasets: the same bytes again, official layouts, motion and nothing else tells the classes apart."""
+
+import filecmp
+import json
+from collections import Counter
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import torch
+from sklearn.linear_model import LogisticRegression
+from sklearn.neighbors import NearestCentroid
+from sklearn.preprocessing import StandardScaler
+
+from suite import datasets
+from suite.datasets import synthetic
+from suite.errors import InputError
+from suite.video import decode, transforms
+
+
+def quiet(done: int, total: int) -> None:
+    """No progress shown."""
+
+
+def files(root: Path) -> set[Path]:
+    return {path.relative_to(root) for path in root.rglob("*") if path.is_file()}
+
+
+def test_the_same_settings_give_the_same_bytes(synthetic_root, tmp_path):
+    synthetic.generate("hmdb51", tmp_path, {}, quiet)
+    synthetic.generate("ucf101", tmp_path, {"classes": 2}, quiet)
+    videos = {path for path in files(tmp_path) if path.suffix == ".avi"}
+    assert len(videos) == 6 * 24 + 2 * 38
+    hmdb51_lists = {path for path in files(tmp_path) if path.parent.name == "testTrainMulti_7030_splits"}
+    assert len(hmdb51_lists) == 18
+    for path in videos | hmdb51_lists:
+        assert filecmp.cmp(tmp_path / path, synthetic_root / path, shallow=False), path
+
+
+def test_every_setting_changes_the_videos(tmp_path):
+    variants = [{"seed": 1}, {"seed": 2}, {"height": 40}, {"width": 80}]
+    for number, settings in enumerate(variants):
+        synthetic.generate("ucf101", tmp_path / str(number), {"classes": 1} | settings, quiet)
+    first = Path("UCF-101/MoveRight/v_MoveRight_g01_c01.avi")
+    assert len({(tmp_path / str(number) / first).read_bytes() for number in range(len(variants))}) == len(variants)
+    assert decode.inspect(tmp_path / "2" / first)[1:] == (64, 40)
+    assert decode.inspect(tmp_path / "3" / first)[1:] == (80, 48)
+
+
+def test_layout_and_splits(synthetic_root):
+    ucf101 = datasets.load("ucf101", synthetic_root)
+    assert (ucf101.scope, len(ucf101.classes), len(ucf101.videos())) == ("synthetic", 8, 304)
+    assert {video.group.split("_")[1] for video in ucf101.videos()} == {f"g{number:02d}" for number in range(1, 26)}
+    assert [(len(split.train), len(split.test)) for split in ucf101.splits.values()] == [(216, 88)] * 3
+    hmdb51 = datasets.load("hmdb51", synthetic_root)
+    assert (hmdb51.scope, len(hmdb51.classes), len(hmdb51.videos())) == ("synthetic", 6, 144)
+    assert [(len(split.train), len(split.test)) for split in hmdb51.splits.values()] == [(72, 36)] * 3
+    assert all(any(character in video.name for video in hmdb51.videos()) for character in "(+![%;#&")
+    for data in (ucf101, hmdb51):
+        for split in data.splits.values():
+            assert not {video.group for video in split.train} & {video.group for video in split.test}
+            for side in (split.train, split.test):
+                assert len(set(Counter(video.label for video in side).values())) == 1, "as many of each class"
+        assert not set(data.splits[1].test) & set(data.splits[2].test)
+
+
+def test_the_settings_are_in_the_root(synthetic_root):
+    content = json.loads((synthetic_root / "SYNTHETIC.json").read_text())
+    expected = {"version": synthetic.VERSION, "height": 48, "width": 64, "seed": 1, "classes": 0}
+    assert content == {"ucf101": expected, "hmdb51": expected}
+
+
+def test_videos_are_like_ucf101s(synthetic_root):
+    path = synthetic_root / "UCF-101" / "MoveUp" / "v_MoveUp_g01_c01.avi"
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        assert (container.format.name, stream.codec_context.name, stream.average_rate) == ("avi", "mpeg4", 25)
+        assert not stream.codec_context.has_b_frames
+        frames = list(container.decode(stream))
+    assert sum(frame.key_frame for frame in frames) == -(-len(frames) // 12)
+
+
+def test_lengths_are_spread_with_some_too_short(synthetic_root):
+    for name in ("ucf101", "hmdb51"):
+        lengths = [decode.count_frames(synthetic_root / v.path) for v in datasets.load(name, synthetic_root).videos()]
+        # The tiny scale's tuple is three clips of 8 frames, 4 apart: 32 frames.
+        short = [length for length in lengths if length < 32]
+        assert 0.02 < len(short) / len(lengths) < 0.08
+        assert sum(length < 8 for length in lengths) == 1
+        assert min(length for length in lengths if length >= 32) >= 40
+        assert max(lengths) <= 72
+        assert len(set(lengths)) > 20
+
+
+def object_places(root: Path, video: datasets.Video) -> np.ndarray:
+    """Centre (row, column) of the object in every frame, found by its contrast: [T, 2]."""
+    path = root / video.path
+    grey = decode.Reader().frames(path, range(decode.count_frames(path))).astype(float).mean(3)
+    difference = np.abs(grey - np.median(grey, axis=(1, 2), keepdims=True))
+    weight = np.where(difference > 0.5 * difference.max(axis=(1, 2), keepdims=True), difference, 0)
+    rows, columns = np.mgrid[: grey.shape[1], : grey.shape[2]]
+    total = weight.sum((1, 2))
+    return np.stack([(weight * rows).sum((1, 2)) / total, (weight * columns).sum((1, 2)) / total], axis=1)
+
+
+def test_objects_move_the_way_their_class_says(synthetic_root):
+    data = datasets.load("ucf101", synthetic_root)
+    distances = []
+    for video in data.videos()[::9]:
+        places = object_places(synthetic_root, video)
+        down, right = synthetic.UCF101_MOTIONS[data.classes[video.label]]
+        # A wide frame stretches the paths: right is 4/3 of down.
+        progress = places @ (down, right * 3 / 4)
+        assert np.all(np.diff(progress[:: max(1, len(progress) // 5)]) > 0), video.name
+        across = places @ (right * 3 / 4, -down)
+        assert np.ptp(across) < 0.35 * np.ptp(progress), video.name
+        distances.append(np.linalg.norm(places[-1] - places[0]) / 48)
+    assert 0.4 < np.mean(distances) < 0.7, "about half the frame's height"
+
+
+def test_no_single_frame_gives_the_class_away(synthetic_root):
+    """Classifiers of one frame at a random time stay near chance (12.5 %), far from the 100 % that motion allows."""
+    data = datasets.load("ucf101", synthetic_root)
+    draw = np.random.default_rng(0)
+    source = decode.ResizedVideos(synthetic_root, data.videos(), (18, 24))
+    lengths = {video.name: decode.count_frames(synthetic_root / video.path) for video in data.videos()}
+
+    def frames_of(videos, count):
+        names = [video.name for video in videos for _ in range(count)]
+        picked = [source.frames(name, [int(draw.integers(lengths[name]))]) for name in names]
+        pixels = transforms.to_network(torch.stack(picked)).flatten(1).numpy()
+        return pixels, np.repeat([video.label for video in videos], count)
+
+    for split in data.splits.values():
+        train, train_labels = frames_of(split.train, 2)
+        test, test_labels = frames_of(split.test, 2)
+        scale = StandardScaler().fit(train)
+        for classifier in (NearestCentroid(), LogisticRegression(C=1e-3, max_iter=200)):
+            classifier.fit(scale.transform(train), train_labels)
+            assert classifier.score(scale.transform(test), test_labels) < 0.25
+
+
+def test_a_half_written_root_does_not_load(tmp_path):
+    class Killed(Exception):
+        pass
+
+    def kill(done: int, total: int) -> None:
+        if done == 20:
+            raise Killed
+
+    with pytest.raises(Killed):
+        synthetic.generate("ucf101", tmp_path, {}, kill)
+    with pytest.raises(InputError):
+        datasets.load("ucf101", tmp_path)
+    assert (tmp_path / "SYNTHETIC.json").exists(), "and is never taken for real data"
+
+
+def test_progress_counts_videos(tmp_path):
+    seen = []
+    synthetic.generate("hmdb51", tmp_path, {"classes": 1}, lambda done, total: seen.append((done, total)))
+    assert seen == [(done, 24) for done in range(25)]
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "message"),
+    [
+        ("kinetics400", {}, "no synthetic counterpart of dataset 'kinetics400'"),
+        ("ucf101", {"hieght": 48}, "hieght = 48 is no setting"),
+        ("ucf101", {"seed": "1"}, "seed = '1' is no setting"),
+        ("ucf101", {"width": 63}, "63x48 is no frame size"),
+        ("ucf101", {"height": 0}, "64x0 is no frame size"),
+        ("ucf101", {"seed": -1}, "must not be negative"),
+    ],
+)
+def test_wrong_settings_write_nothing(tmp_path, name, settings, message):
+    with pytest.raises(InputError, match=message):
+        synthetic.generate(name, tmp_path / "data", settings, quiet)
+    assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize("name", ["ucf101", "hmdb51"])
+def test_sizes_are_known_without_making_the_videos(synthetic_root, name):
+    data = datasets.load(name, synthetic_root)
+    counted = {number: (len(split.train), len(split.test)) for number, split in data.splits.items()}
+    assert synthetic.sizes(name) == (counted, len(data.classes))
