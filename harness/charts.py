@@ -15,10 +15,10 @@ from harness.records import Record
 from harness.sections import Section
 from harness.tables import Column, Row, Table
 
-TOPK, TRAINING, PANELS, SLOPES = 4, 2, 4, 9
+TOPK, TRAINING, PANELS, SLOPES = 4, 2, 4, 6
 LINES = len(PALETTE) - 1
 # More epochs than this are thinned: the eye sees no more, and the file stays small.
-POINTS = 60
+POINTS = 30
 
 BACKBONES = {
     "c3d": "C3D",
@@ -108,23 +108,28 @@ def _ranked(table: Table) -> dict[str, dict[str, int]]:
 
 def _rank_lines(section: Section, table: Table, rows: Sequence[Row], columns: dict[str, int]) -> tuple[Line, ...]:
     lines = []
-    ranks = tuple(columns.values())
-    for row, colour in _coloured(rows):
+    ranks, colours = tuple(columns.values()), _colours(table)
+    for row in rows[: LINES + 1]:
         judged = [section.judgements[table.id, row.id, column] for column in columns]
         if all(one.ours is None for one in judged):
             continue
         label = _weights(row, rows)
-        lines.append(_line(label, ranks, judged, colour))
+        lines.append(_line(label, ranks, judged, colours[row.id]))
         printed = tuple(None if math.isnan(one.printed) else one.printed for one in judged)
         if section.comparable and any(value is not None for value in printed):
-            lines.append(Line(f"{label}, printed", ranks, printed, colour=colour, points_only=True))
+            lines.append(Line("hollow: printed", ranks, printed, colour=colours[row.id], points_only=True))
     return tuple(lines)
 
 
-def _coloured(rows: Sequence[Row]) -> list[tuple[Row, int]]:
-    """As many rows as there are colours, random ones in grey."""
-    trained = [row for row in rows if not is_random(row)][:LINES]
-    return [(row, 0 if is_random(row) else trained.index(row) + 1) for row in rows if is_random(row) or row in trained]
+def _colours(table: Table) -> dict[str, int]:
+    """Row id -> colour: grey for random rows; rows of the same weights have the same colour in every panel."""
+    colours: dict[str, int] = {}
+    of_weights: dict[str, int] = {}
+    for rows in _by_backbone(table).values():
+        for row in rows:
+            label = _weights(row, rows)
+            colours[row.id] = 0 if is_random(row) else of_weights.setdefault(label, len(of_weights) % LINES + 1)
+    return colours
 
 
 def _training(section: Section) -> list[Figure]:
@@ -135,13 +140,15 @@ def _training(section: Section) -> list[Figure]:
         if not records or records[0].protocol in protocols or len(found) == TRAINING:
             continue
         protocols.add(records[0].protocol)
-        dataset = records[0].dataset
+        # One dataset, the first of the table: curves of different ones have nothing to share an axis for.
+        measured = {record.dataset for record in records}
+        dataset = next((c.dataset for c in table.columns if c.dataset in measured), records[0].dataset)
         records = [record for record in records if record.dataset == dataset]
         rows = []
         for ending, y_label in (("loss", "loss"), ("accuracy", "accuracy (%)")):
             panels = []
             for backbone, members in list(_by_backbone(table).items())[:PANELS]:
-                lines = _curves(members, records, ending)
+                lines = _curves(table, members, records, ending)
                 if lines:
                     panels.append(Panel(_backbone(backbone), "epoch", y_label, lines))
             if panels:
@@ -158,25 +165,28 @@ def _training(section: Section) -> list[Figure]:
     return [figure for figure in found if figure.panels]
 
 
-def _curves(rows: Sequence[Row], records: Iterable[Record], ending: str) -> tuple[Line, ...]:
+def _curves(table: Table, rows: Sequence[Row], records: Iterable[Record], ending: str) -> tuple[Line, ...]:
     lines = []
-    for row, colour in _coloured(rows):
+    # Many bands over each other show nothing.
+    with_range = len(rows) <= 2
+    colours = _colours(table)
+    for row in rows[: LINES + 1]:
         mine = [record for record in records if record.row == row.id]
         for kind, name in (("train", "training"), ("validation", "validation")):
             runs = [curve for record in mine if (curve := record.curves.get(f"{kind}_{ending}"))]
             if not runs:
                 continue
             epochs = range(min(map(len, runs)))
-            kept = sorted({*epochs[:: max(1, len(epochs) // POINTS)], epochs[-1]})
+            kept = sorted({*epochs[:: -(-len(epochs) // POINTS)], epochs[-1]})
             values = [[run[epoch] for run in runs if math.isfinite(run[epoch])] for epoch in kept]
             lines.append(
                 Line(
                     label=f"{_weights(row, rows)}, {name}",
                     x=tuple(epoch + 1 for epoch in kept),
                     y=tuple(_rounded(fmean(v)) if v else None for v in values),
-                    low=tuple(_rounded(min(v)) if v else None for v in values) if len(runs) > 1 else (),
-                    high=tuple(_rounded(max(v)) if v else None for v in values) if len(runs) > 1 else (),
-                    colour=colour,
+                    low=tuple(_rounded(min(v)) if v else None for v in values) if with_range and len(runs) > 1 else (),
+                    high=tuple(_rounded(max(v)) if v else None for v in values) if with_range and len(runs) > 1 else (),
+                    colour=colours[row.id],
                     dashed=kind == "validation",
                 )
             )
@@ -186,9 +196,8 @@ def _curves(rows: Sequence[Row], records: Iterable[Record], ending: str) -> tupl
 def _printed_to_ours(section: Section) -> Figure | None:
     panels = []
     for table in section.paper.tables:
-        # Of many columns, such as top-1 to top-50, the two ends tell the story.
-        ends = table.columns if len(table.columns) <= 2 else (table.columns[0], table.columns[-1])
-        for column in ends:
+        # Of many columns, such as top-1 to top-50, the first one: top-k charts show the others.
+        for column in table.columns if len(table.columns) <= 2 else table.columns[:1]:
             lines = []
             names = row_names(table)
             for row in table.rows:

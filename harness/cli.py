@@ -3,7 +3,6 @@
 Exit codes: 0 fine; 1 a gating cell or a stage failed, or a committed report is stale; 2 usage, missing data, a bad table.
 """
 
-import errno
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,7 +62,9 @@ def main() -> None:
     except typer.Abort:
         sys.exit(1)
     except OSError as error:
-        if error.errno != errno.ENOSPC:
+        from harness.executors import DISK_FULL
+
+        if error.errno not in DISK_FULL:
             raise
         sys.exit(
             _complain(

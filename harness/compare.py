@@ -78,6 +78,8 @@ class Judgement:
     sd: float | None = None
     # half of the 95 % interval of ours over seeds, on these videos
     half_width: float | None = None
+    # degrees of freedom of that interval and of the tests; inf with the prior spread
+    degrees: float | None = None
     # 95 % interval of ours over videos, for these seeds; None without outcomes
     video_interval: tuple[float, float] | None = None
     # distinct seeds
@@ -267,7 +269,9 @@ def _judge_noisy(
     ours = math.fsum(per_split.values()) / len(per_split)
     variance, degrees = statistics.pooled_variance(list(scores.values()))
     prior_sd = None if cell.tolerance is None else cell.tolerance.prior_sd
+    flags = list(judgement.flags)
     if _shares_pretraining(measured):
+        flags.append("splits share a pretraining")
         whole = [
             math.fsum(runs[seed].record.scores[cell.metric] for runs in by_split.values()) / len(by_split)
             for seed in seeds
@@ -277,7 +281,6 @@ def _judge_noisy(
         spread = statistics.shared_seed_spread(whole or [ours], prior_sd)
     else:
         spread = statistics.seed_spread(list(scores.values()), prior_sd)
-    flags = list(judgement.flags)
     if spread and spread.prior:
         flags.append("one-seed: prior spread" if degrees == 0 else "few seeds: prior spread")
     if degrees and variance == 0:
@@ -287,6 +290,7 @@ def _judge_noisy(
         ours=ours,
         sd=math.sqrt(variance) if degrees else None,
         half_width=statistics.half_width(spread.ours_variance, spread.degrees) if spread else None,
+        degrees=spread.degrees if spread else None,
         video_interval=_video_interval(
             cell.metric, [list(runs.values()) for runs in by_split.values() if runs], clusters
         ),

@@ -27,6 +27,8 @@ from harness.progress import Display
 
 # Stages that can go on from what they left behind; the others start anew.
 RESUMABLE = ("pretrain", "finetune")
+# What an operating system says when a disk, a quota or a limit on file sizes is used up.
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @dataclass(frozen=True)
@@ -216,7 +218,7 @@ def _work(
         (partial / "result.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
         os.replace(partial, folder)
     except OSError as error:
-        if error.errno == errno.ENOSPC:
+        if error.errno in DISK_FULL:
             return "full", str(error)
         return _failed(partial, error)
     except Exception as error:

@@ -29,6 +29,7 @@ LEFT, RIGHT, TOP, BOTTOM = 0.62, 0.18, 0.62, 0.5
 GAP_X, GAP_Y = 0.62, 0.82
 END_LABEL_WIDTH = 1.1
 LEGEND_LINE = 0.22
+END_LABEL_HEIGHT = 0.165
 
 
 @dataclass(frozen=True)
@@ -125,8 +126,12 @@ def draw(figure: Figure, folder: Path) -> bool:
 
 
 def _compact(svg: str) -> str:
-    """The same picture in about half the bytes: hundredths of a point are enough, and nothing refers to groups by their ids."""
+    """The same picture in half the bytes: hundredths of a point are enough, and what every text or group repeats is said once."""
     svg = re.sub(r"(\d+\.\d\d)\d+", r"\1", svg)
+    svg = re.sub(r' transform="rotate\(-0 [^)]*\)"', "", svg)
+    family = re.search(r"font-family: [^;\"]+", svg)
+    if family:
+        svg = svg.replace(f"{family[0]}; ", "").replace('<style type="text/css">', f"<style>text{{{family[0]}}} ", 1)
     svg = re.sub(r'<g id="[^"]*"', "<g", svg)
     svg = re.sub(r"<g>\s*</g>", "", svg)
     return re.sub(r"\s*\n\s*", "\n", svg)
@@ -139,6 +144,8 @@ def _layout(figure: Figure):
     rows, columns = len(figure.panels), max(len(row) for row in figure.panels)
     labelled = any(line.end_label for line in lines)
     panel_width = LABELLED_PANEL_WIDTH if labelled else PANEL_WIDTH
+    stacked = max(sum(bool(line.end_label) for line in panel.lines) for row in figure.panels for panel in row)
+    panel_height = max(PANEL_HEIGHT, stacked * END_LABEL_HEIGHT)
     right = RIGHT + (END_LABEL_WIDTH if labelled else 0)
     gap = GAP_X + (END_LABEL_WIDTH if labelled else 0)
     entries = [label for label in dict.fromkeys(line.label for line in lines) if label]
@@ -147,7 +154,7 @@ def _layout(figure: Figure):
     # A legend entry is about 0.07 inch a letter, and 0.6 inch for the sample of its line.
     per_line = max(1, int((width - 0.2) / (0.6 + 0.07 * max(map(len, entries), default=1))))
     legend_height = LEGEND_LINE * -(-len(entries) // per_line) + 0.08 if entries else 0
-    height = TOP + rows * PANEL_HEIGHT + (rows - 1) * GAP_Y + BOTTOM + legend_height
+    height = TOP + rows * panel_height + (rows - 1) * GAP_Y + BOTTOM + legend_height
 
     canvas = Canvas(figsize=(width, height), facecolor="white")
     grid = canvas.subplots(rows, columns, squeeze=False, sharey="row" if figure.share_y else False)
@@ -157,7 +164,7 @@ def _layout(figure: Figure):
         top=1 - TOP / height,
         bottom=(BOTTOM + legend_height) / height,
         wspace=gap / panel_width,
-        hspace=GAP_Y / PANEL_HEIGHT,
+        hspace=GAP_Y / panel_height,
     )
     canvas.suptitle(figure.title, x=0.12 / width, y=1 - 0.1 / height, ha="left", va="top", fontsize=9.5, weight="bold")
     handles = {}
@@ -206,6 +213,7 @@ def _panel(axes, panel: Panel) -> dict:
             markerfacecolor="white" if line.points_only else colour,
             markersize=6 if line.points_only else None,
             zorder=3 if line.points_only else 2,
+            clip_on=False,
         )
         handles.setdefault(line.label, handle)
         _spread(axes, line, colour)
@@ -232,38 +240,33 @@ def _spread(axes, line: Line, colour: str) -> None:
         return
     x, low, high = zip(*known, strict=True)
     if len(line.x) <= 2:
-        axes.vlines(x, low, high, color=colour, linewidth=0.9, alpha=0.7)
+        axes.vlines(x, low, high, color=colour, linewidth=0.9, alpha=0.7, clip_on=False)
     else:
         axes.fill_between(x, low, high, color=colour, alpha=0.18, linewidth=0)
 
 
 def _end_labels(axes, panel: Panel) -> None:
     """Names the lines at their right ends, pushed apart so that no label covers another."""
-    labels = [
-        (line.y[-1], line.end_label, line.colour) for line in panel.lines if line.end_label and line.y[-1] is not None
-    ]
+    labels = [(line.y[-1], line.end_label, line.colour) for line in panel.lines if line.end_label]
+    labels = sorted(label for label in labels if label[0] is not None)
     if not labels:
         return
     low, high = axes.get_ylim()
-    step = (high - low) * 0.095
-    labels.sort(key=lambda label: (label[0], label[1]))
+    step = (high - low) * END_LABEL_HEIGHT / axes.bbox.height * axes.figure.dpi
     places: list[float] = []
     for value, _, _ in labels:
         places.append(max(value, places[-1] + step) if places else value)
-    # A stack that grew past the top moves down as a whole.
-    excess = max(0.0, places[-1] - high)
+    # What grew past the top is pushed back down.
+    ceiling = high
+    for i in reversed(range(len(places))):
+        places[i] = min(places[i], ceiling)
+        ceiling = places[i] - step
     last = max(line.x[-1] for line in panel.lines)
+    leaders = []
     for place, (value, text, colour) in zip(places, labels, strict=True):
-        axes.annotate(
-            text,
-            xy=(last, value),
-            xytext=(last + 0.16, place - excess),
-            textcoords="data",
-            color=PALETTE[colour % len(PALETTE)],
-            fontsize=7,
-            va="center",
-            annotation_clip=False,
-            arrowprops={"arrowstyle": "-", "color": "#bdbdbd", "linewidth": 0.5, "shrinkA": 0, "shrinkB": 3},
-        )
+        shown = {"color": PALETTE[colour % len(PALETTE)], "fontsize": 7, "va": "center"}
+        axes.text(last + 0.18, place, text, **shown)
+        leaders += [(last + 0.06, value), (last + 0.15, place), (math.nan, math.nan)]
+    axes.plot(*zip(*leaders, strict=True), color="#bdbdbd", linewidth=0.5, clip_on=False)
     axes.set_xlim(panel.lines[0].x[0] - 0.15, last + 0.12)
     axes.set_ylim(low, high)

@@ -132,13 +132,14 @@ def _turn_inward(link, key: str, pages: frozenset[str]) -> None:
 def _inline_picture(image, folder: Path):
     from markdown_it.token import Token
 
+    words = "".join(child.content for child in image.children)
     path = folder / str(image.attrs["src"])
     try:
         data = base64.b64encode(path.read_bytes()).decode()
     except OSError:
-        return Token("text", "", 0, content=f"[picture not there: {image.content}]")
+        return Token("text", "", 0, content=f"[picture not there: {words}]")
     kind = _PICTURE_TYPES[path.suffix.lower()]
-    alt = escape(image.content, quote=True)
+    alt = escape(words, quote=True)
     return Token(
         "html_inline",
         "",

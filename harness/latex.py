@@ -5,7 +5,7 @@ import re
 from harness import charts, result_tables
 from harness.markdown import DASH
 from harness.sections import Section
-from harness.tables import Row
+from harness.tables import Row, Table
 
 _SPECIAL = {
     "\\": r"\textbackslash{}",
@@ -74,7 +74,7 @@ def render(section: Section, table_id: str) -> str:
     )
 
 
-def _caption(section: Section, table, ran: bool) -> str:
+def _caption(section: Section, table: Table, ran: bool) -> str:
     what = f"{table.title} ({charts.name_of(table)} of {section.paper.citation})."
     if not ran:
         return f"{what} Printed values; not run."
@@ -88,15 +88,13 @@ def _line(name: str, source: str, values: list[str]) -> str:
     return f"    {escape(name)} & {source} & {' & '.join(values)} \\\\"
 
 
-def _printed(section: Section, table, row: Row) -> list[str]:
+def _printed(section: Section, table: Table, row: Row) -> list[str]:
     judged = [section.judgements[table.id, row.id, column.id] for column in table.columns]
     return [escape(result_tables.printed(one, table).removesuffix("†")) for one in judged]
 
 
-def _ours(section: Section, table, row: Row) -> list[str]:
-    values = []
-    for column in table.columns:
-        one = section.judgements[table.id, row.id, column.id]
-        value = result_tables.ours(one, result_tables.decimals(column, table))
-        values.append("--" if value == DASH else f"${value.replace('±', chr(92) + 'pm')}$")
-    return values
+def _ours(section: Section, table: Table, row: Row) -> list[str]:
+    digits = result_tables.decimals(table)
+    judged = [section.judgements[table.id, row.id, column.id] for column in table.columns]
+    values = [result_tables.ours(one, digits[one.column]) for one in judged]
+    return ["--" if value == DASH else "$" + value.replace("±", r"\pm") + "$" for value in values]

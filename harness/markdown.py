@@ -8,9 +8,13 @@ DASH = "–"
 
 
 def text(words: str) -> str:
-    """Words as markdown that shows exactly them, on one line."""
-    words = re.sub(r"([\\`*<|])", r"\\\1", " ".join(words.split()))
-    return words.replace("](", "]\\(")  # brackets mean something only in front of an address
+    """Words as markdown that shows exactly them, on one line, inside a paragraph, a list or a table cell."""
+    # Underscores inside words, single tildes, lone ampersands and brackets before anything but an address are harmless.
+    return re.sub(
+        r"[\\`*<|]|(?<!\w)_|_(?!\w)|~(?=~)|&(?=#?\w+;)|(?<=\])\(|!(?=\[)",
+        lambda found: "\\" + found[0],
+        " ".join(words.split()),
+    )
 
 
 def number(value: float | None, decimals: int) -> str:

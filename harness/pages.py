@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from harness import charts, result_tables
 from harness.claims import ClaimResult
 from harness.compare import VERDICTS
+from harness.figures import Figure
 from harness.markdown import DASH, anchor, counted, number, text
 from harness.markdown import table as grid
 from harness.records import Record
@@ -38,8 +39,12 @@ HOW_TO_READ = """\
 - [What the verdicts mean](README.md#verdicts), and [how they are reached](README.md#method)."""
 
 
-def page(sections: Sequence[Section], picture: Callable[[Record, str], str | None]) -> str:
-    """The page of one paper, of which `sections` are all sections (at least one).
+def page(
+    sections: Sequence[Section],
+    figures: Sequence[Sequence[Figure]],
+    picture: Callable[[Record, str], str | None],
+) -> str:
+    """The page of one paper, of which `sections` are all sections (at least one), each with its figures.
 
     picture: (record, file name) -> the picture's address relative to the page, or None where the file is not there.
     """
@@ -53,8 +58,8 @@ def page(sections: Sequence[Section], picture: Callable[[Record, str], str | Non
         "## How to read this page",
         HOW_TO_READ,
     ]
-    for section in sections:
-        parts += _section(section, picture)
+    for section, drawn in zip(sections, figures, strict=True):
+        parts += _section(section, drawn, picture)
     parts += [*_notes(sections[0]), *_decisions(sections)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -107,12 +112,12 @@ def _summary(sections: Sequence[Section]) -> list[str]:
     return parts
 
 
-def _section(section: Section, picture: Callable[[Record, str], str | None]) -> list[str]:
+def _section(section: Section, figures: Sequence[Figure], picture: Callable[[Record, str], str | None]) -> list[str]:
     parts = [f"## {section.title}", _label(section)]
     if gains := result_tables.gains(section):
         how = "Gain over random initialisation ± spread of the difference of two single runs (– with one seed)."
         parts += ["### Pretrained against random", how, *gains]
-    if figures := charts.figures(section):
+    if figures:
         parts += ["### Figures", *(f"![{text(figure.alt)}](figures/{figure.name})" for figure in figures)]
     left_out = []
     for table in (*section.paper.tables, *section.paper.figures):
@@ -154,16 +159,20 @@ def _provenance(section: Section) -> list[str]:
         recipe += f", not the present one (`{section.recipe['hash'][:8]}`)"
     days = days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"
     data = ", ".join(f"{name} `{value}`" for name, value in sorted(section.fingerprints.items()))
-    return [
+    lines = [
         f"{len(records)} records, {seeds} seed{'s'[: seeds > 1]}, on {devices}, {days}, commit {commits}, {recipe}.",
         f"Data: {data}.",
     ]
+    rows = {(table.id, row.id) for table in (*section.paper.tables, *section.paper.figures) for row in table.rows}
+    if strays := sorted({f"`{r.table}.{r.row}`" for r in records if (r.table, r.row) not in rows}):
+        lines.append(f"**Some records belong to no row of the tables** and are not shown: {', '.join(strays)}.")
+    return lines
 
 
 def _claims(section: Section) -> list[str]:
     if not section.claims:
         return []
-    parts = ["### Claims of the text", f"{counted(claim_counts(section), CLAIM_VERDICTS)}, on the results of this section."]
+    parts = ["### Claims of the text", f"{counted(claim_counts(section), CLAIM_VERDICTS)}."]
     for verdict in CLAIM_VERDICTS:
         mine = [claim for claim in section.claims if claim.verdict == verdict]
         if verdict == "NOT MEASURED" and section.records and mine:
@@ -181,7 +190,9 @@ def _claim(claim: ClaimResult, with_numbers: bool) -> str:
     if claim.probability is not None and claim.evidence:
         remarks.append(_likely(claim.probability))
     if claim.verdict == "UNDECIDED":
-        remarks.append(f"{claim.seeds_needed} seeds would decide" if claim.seeds_needed else "100 seeds would not decide")
+        remarks.append(
+            f"{claim.seeds_needed} seeds would decide" if claim.seeds_needed else "100 seeds would not decide"
+        )
     lines = [f"- **{claim.verdict}** `{claim.id}`: {text(claim.statement)} ({'; '.join(remarks)})"]
     if claim.note:
         lines.append(f"  - Note: {text(claim.note)}")

@@ -97,11 +97,10 @@ def build(
         path = (store / record.key()).with_name(name)
         return Path(os.path.relpath(path, folder)).as_posix() if path.is_file() else None
 
+    drawn = {key: [charts.figures(section) for section in parts] for key, parts in found.items()}
     written = {INDEX: index(found)}
-    written |= {f"{key}.md": pages.page(parts, picture) for key, parts in found.items()}
-    return Report(
-        written, tuple(figure for parts in found.values() for part in parts for figure in charts.figures(part))
-    )
+    written |= {f"{key}.md": pages.page(parts, drawn[key], picture) for key, parts in found.items()}
+    return Report(written, tuple(figure for of_sections in drawn.values() for some in of_sections for figure in some))
 
 
 def index(found: Mapping[str, Sequence[Section]]) -> str:

@@ -35,22 +35,24 @@ def gains(section: Section) -> list[str]:
     """Pretrained minus random for every pair of rows: a small table for each table; empty without results."""
     parts = []
     for table in (*section.paper.tables, *section.paper.figures):
-        names = charts.row_names(table)
+        names, digits = charts.row_names(table), decimals(table)
         for columns in _blocks(table):
             rows = []
             for random, row in charts.pairs(table):
                 judged = [
-                    (section.judgements[table.id, random.id, column.id], section.judgements[table.id, row.id, column.id])
+                    (
+                        section.judgements[table.id, random.id, column.id],
+                        section.judgements[table.id, row.id, column.id],
+                    )
                     for column in columns
                 ]
                 if all(before.ours is None or after.ours is None for before, after in judged):
                     continue
                 name = text(names[row.id])
-                digits = [decimals(column, table) for column in columns]
-                rows.append([name, *(_gain(*pair, d) for pair, d in zip(judged, digits, strict=True))])
+                rows.append([name, *(_gain(*pair, digits[pair[0].column]) for pair in judged)])
                 if section.comparable and not table.is_figure:
-                    printed = [after.printed - before.printed for before, after in judged]
-                    rows.append([f"{name}, printed", *(signed(p, d) for p, d in zip(printed, digits, strict=True))])
+                    values = [signed(after.printed - before.printed, digits[after.column]) for before, after in judged]
+                    rows.append([f"{name}, printed", *values])
             if rows:
                 title = f"**{charts.name_of(table)}: {text(table.title)}**"
                 if title not in parts:
@@ -59,9 +61,12 @@ def gains(section: Section) -> list[str]:
     return parts
 
 
-def decimals(column: Column, table: Table) -> int:
-    """Digits after the point: at least the unit's usual ones, and as many as the column's printed values have."""
-    return max([DECIMALS[column.unit], *(table.cell(row.id, column.id).decimals for row in table.rows)])
+def decimals(table: Table) -> dict[str, int]:
+    """Column id -> digits after the point: at least the unit's usual ones, and as many as the column's printed values have."""
+    found = {column.id: DECIMALS[column.unit] for column in table.columns}
+    for cell in table.cells():
+        found[cell.column] = max(found[cell.column], cell.decimals)
+    return found
 
 
 def ours(judgement: Judgement, digits: int) -> str:
@@ -86,14 +91,14 @@ def _gain(before: Judgement, after: Judgement, digits: int) -> str:
 
 
 def _cells(judged: Sequence[Judgement], table: Table) -> str:
-    names = charts.row_names(table)
+    names, digits_of = charts.row_names(table), decimals(table)
+    labels = {column.id: text(column.label) for column in table.columns}
     rows = []
     for one in judged:
-        column = table.column(one.column)
-        digits = decimals(column, table)
+        digits = digits_of[one.column]
         difference, seeds = signed(one.difference, digits), str(one.seeds) if one.seeds else DASH
         values = [printed(one, table), ours(one, digits), difference, seeds, one.verdict]
-        rows.append([text(names[one.row]), text(column.label), *values])
+        rows.append([text(names[one.row]), labels[one.column], *values])
     head = ["Row", "column", "printed", "ours", "difference", "seeds", "verdict"]
     return grid(head, rows, words=(0, 1, 6))
 
@@ -103,16 +108,15 @@ def _details(section: Section, judged: Sequence[Judgement], table: Table) -> str
     splits = sorted({split for one in judged for split in one.per_split})
     if not section.comparable and len(splits) < 2:
         return ""
-    names = charts.row_names(table)
+    names, digits_of = charts.row_names(table), decimals(table)
     head = ["Row", "column", *(f"split {split}" for split in splits), "95 % over seeds", "95 % over videos"]
     head += ["p differ", "p equal", "why"] if section.comparable else []
     rows = []
     for one in judged:
         if one.ours is None and not section.comparable:
             continue
-        column = table.column(one.column)
-        digits = decimals(column, table)
-        line = [text(names[one.row]), text(column.label)]
+        digits = digits_of[one.column]
+        line = [text(names[one.row]), text(table.column(one.column).label)]
         line += [number(one.per_split.get(split), digits) for split in splits]
         line.append(DASH if one.half_width is None or one.ours is None else f"± {number(one.half_width, digits)}")
         low, high = one.video_interval or (None, None)
@@ -157,20 +161,20 @@ def _as_printed(section: Section, table: Table) -> list[str]:
 
 
 def _ours_alone(section: Section, table: Table) -> list[str]:
-    names = charts.row_names(table)
+    names, digits = charts.row_names(table), decimals(table)
     parts = []
     for columns in _blocks(table):
         rows = []
         for row in table.rows:
             judged = [section.judgements[table.id, row.id, column.id] for column in columns]
-            values = [ours(one, decimals(column, table)) for one, column in zip(judged, columns, strict=True)]
+            values = [ours(one, digits[one.column]) for one in judged]
             rows.append([text(names[row.id]), *values, str(max(one.seeds for one in judged) or DASH)])
         parts.append(grid(["Ours", *(text(column.label) for column in columns), "seeds"], rows))
     return parts
 
 
 def _beside_cited(section: Section, table: Table) -> list[str]:
-    names = charts.row_names(table)
+    names, digits = charts.row_names(table), decimals(table)
     parts = []
     for columns in _blocks(table):
         rows = []
@@ -180,7 +184,7 @@ def _beside_cited(section: Section, table: Table) -> list[str]:
                 source, values = "cited", [printed(one, table) for one in judged]
             else:
                 source = "ours"
-                values = [ours(one, decimals(column, table)) for one, column in zip(judged, columns, strict=True)]
+                values = [ours(one, digits[one.column]) for one in judged]
             rows.append([text(names[row.id]), source, *values])
         parts.append(grid(["Row", "source", *(text(column.label) for column in columns)], rows, words=(0, 1)))
     return parts

@@ -72,7 +72,9 @@ def sections(
     recipes: Iterable[Mapping] = (),
     protocol_versions: dict[str, int] | None = None,
 ) -> list[Section]:
-    """All sections of a paper, those comparable with the paper first; there is always one at paper scale on the full data.
+    """All sections of a paper, those comparable with print first.
+
+    There is always one at paper scale on the full data; without records it comes last.
 
     recipes: the recipe facts of any papers and scales. protocol_versions: as in `compare.judge`.
     """
@@ -113,9 +115,9 @@ def sections(
 
 
 def _place(section: Section) -> tuple:
-    """Comparable first, then from the paper's scale down, from the full data down."""
+    """From the paper's scale down, from the full data down; what was not run comes last."""
     scale, scope = SCALES.index(section.scale), SCOPES.index(section.scope)
-    return scale, scope, sorted(section.fingerprints.items()), section.recipe_hash
+    return not section.records, scale, scope, sorted(section.fingerprints.items()), section.recipe_hash
 
 
 def _short(section: Section) -> str:

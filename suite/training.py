@@ -5,6 +5,7 @@ processes and threads): what an epoch shows depends on (seed, epoch, index) alon
 (weights, optimiser, generators, sums of the epoch under way) is in the checkpoint, which is written beside and renamed.
 """
 
+import io
 import json
 import math
 import os
@@ -236,7 +237,10 @@ class _Run:
             "cuda_rng": torch.cuda.get_rng_state(self.device) if self.device.startswith("cuda") else None,
         }
         beside = self.folder / f"{CHECKPOINT}.writing"
-        torch.save(content, beside)
+        # Through memory: torch's own file writer hides the reason when a disk is full.
+        buffer = io.BytesIO()
+        torch.save(content, buffer)
+        beside.write_bytes(buffer.getbuffer())
         os.replace(beside, self.folder / CHECKPOINT)
 
     def resume(self) -> None:

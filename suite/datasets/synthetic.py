@@ -62,15 +62,15 @@ MOVIES = {
 VIDEOS_OF_MOVIE = 3
 
 # Lengths in frames. One video in about twenty is shorter than a tuple of three clips, one of each dataset than a clip.
-LENGTHS = (40, 72)
+LENGTHS = (36, 48)
 SHORT_LENGTHS = (20, 30)
 SHORTEST = 6
 FRAME_RATE = 25
 
-# Geometry, in 48ths of the frame's height (and 64ths of its width, times 4 / 3): the disc that an object crosses, how far
-# its centre may lie from the frame's, and the object's radius (or half its side).
-REACH = 14
-SPREAD = 5
+# Geometry, in 48ths of the frame's height: the disc that an object crosses, how far its centre may lie from the frame's,
+# and the object's radius (or half its side). Everything stays within the central square that networks see.
+REACH = 18
+SPREAD = 3
 RADII = (5.0, 8.0)
 # Still noise of the background, and what changes from frame to frame as in a camera: at most so many steps of luma.
 NOISE = 6
@@ -272,7 +272,7 @@ def _draw(scene: _Scene, look: Look, settings: Settings) -> np.ndarray:
         along = np.full(scene.frames, along)
         radius = (low + high) / 2 + scene.motion * (high - low) * time
     row = (height - 1) / 2 + height / 48 * (middle_row + along * down - across * right)
-    column = (width - 1) / 2 + width / 48 * (middle_column + along * right + across * down)
+    column = (width - 1) / 2 + height / 48 * (middle_column + along * right + across * down)
     radius = radius * height / 48
     covered = _cover(row, column, radius, height, width, look.square)
 

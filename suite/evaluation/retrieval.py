@@ -45,6 +45,7 @@ def search(
     """The k nearest gallery items of each query by cosine similarity, nearest first: int64 [Q, min(k, N)].
 
     The ranking is that of `similarities`, exactly; equal similarities rank by index. It does not depend on the device.
+    Features that differ in the last bits of float32 alone (a collapsed network's) are ranked as exactly, but slowly.
 
     Args:
         queries, gallery: float32 [Q, D] and [N, D], memory maps too; a vector of zeros is at similarity 0 to everything.
@@ -148,6 +149,7 @@ class _Search:
         opened = open_.sum(axis=1)
         result = indices[:, : self.k].copy()
         done = int((proven & (opened == 0)).sum())
+        progress(done)
         # Most open places first, so that queries of like counts share a batch.
         waiting = np.flatnonzero(proven & (opened > 0))
         waiting = waiting[np.argsort(-opened[waiting], kind="stable")]

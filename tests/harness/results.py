@@ -195,7 +195,21 @@ def records(
         for (row, dataset, splits), measured in cells.items():
             for split in splits:
                 for seed in range(seeds):
-                    yield record(paper, table.id, row, dataset, split, seed, measured, scale, scope, offset, spread, videos, fields)
+                    yield record(
+                        paper,
+                        table.id,
+                        row,
+                        dataset,
+                        split,
+                        seed,
+                        measured,
+                        scale,
+                        scope,
+                        offset,
+                        spread,
+                        videos,
+                        fields,
+                    )
 
 
 def record(paper, table, row, dataset, split, seed, cells, scale, scope, offset, spread, videos, fields) -> Record:

@@ -127,7 +127,7 @@ def test_p_values_by_hand():
 def test_one_seed_takes_the_prior_and_says_so():
     judgement = only([record(63.0)])
     assert judgement.flags == ("one-seed: prior spread",)
-    assert judgement.sd is None
+    assert (judgement.sd, judgement.degrees) == (None, math.inf)
     assert judgement.half_width == pytest.approx(1.959964 * 1.5)
     error = 1.5 * math.sqrt(2)
     expected = scipy.stats.norm.sf(0.6 / error) + scipy.stats.norm.sf(4.6 / error)
@@ -155,6 +155,8 @@ def test_splits_that_share_a_pretraining_are_not_independent():
     assert alone.half_width == pytest.approx(statistics.quantile(0.975, 6) * 2 / 3)
     assert shared.half_width == pytest.approx(statistics.quantile(0.975, 2) * 2 / math.sqrt(3))
     assert (alone.ours, alone.sd) == (shared.ours, shared.sd) == (80.0, 2.0)
+    assert (alone.degrees, shared.degrees) == (6, 2)
+    assert (alone.flags, shared.flags) == ((), ("splits share a pretraining",))
     assert shared.p_equivalent > alone.p_equivalent
 
 

@@ -28,12 +28,12 @@ def files(root: Path) -> set[Path]:
 
 
 def test_the_same_settings_give_the_same_bytes(synthetic_root, tmp_path):
-    synthetic.generate("hmdb51", tmp_path, {}, quiet)
-    synthetic.generate("ucf101", tmp_path, {"classes": 2}, quiet)
+    for name in ("ucf101", "hmdb51"):
+        synthetic.generate(name, tmp_path, {"classes": 2}, quiet)
     videos = {path for path in files(tmp_path) if path.suffix == ".avi"}
-    assert len(videos) == 6 * 24 + 2 * 38
+    assert len(videos) == 2 * 38 + 2 * 24
     hmdb51_lists = {path for path in files(tmp_path) if path.parent.name == "testTrainMulti_7030_splits"}
-    assert len(hmdb51_lists) == 18
+    assert len(hmdb51_lists) == 6
     for path in videos | hmdb51_lists:
         assert filecmp.cmp(tmp_path / path, synthetic_root / path, shallow=False), path
 
@@ -132,13 +132,13 @@ def test_no_single_frame_gives_the_class_away(synthetic_root):
         pixels = transforms.to_network(torch.stack(picked)).flatten(1).numpy()
         return pixels, np.repeat([video.label for video in videos], count)
 
-    for split in data.splits.values():
-        train, train_labels = frames_of(split.train, 2)
-        test, test_labels = frames_of(split.test, 2)
-        scale = StandardScaler().fit(train)
-        for classifier in (NearestCentroid(), LogisticRegression(C=1e-3, max_iter=200)):
-            classifier.fit(scale.transform(train), train_labels)
-            assert classifier.score(scale.transform(test), test_labels) < 0.25
+    train, train_labels = frames_of(data.splits[1].train, 2)
+    test, test_labels = frames_of(data.splits[1].test, 4)
+    scale = StandardScaler().fit(train)
+    for classifier in (NearestCentroid(), LogisticRegression(C=1e-3, max_iter=500)):
+        classifier.fit(scale.transform(train), train_labels)
+        # 352 frames: chance plus four standard deviations is 20 %.
+        assert classifier.score(scale.transform(test), test_labels) < 0.2
 
 
 def test_a_half_written_root_does_not_load(tmp_path):

@@ -11,12 +11,12 @@ from suite.errors import InputError
 
 def stub_videos(root: Path) -> None:
     """An empty file for every video that a list under `root` names."""
-    for path in (root / "ucfTrainTestlist").glob("t*list*.txt"):
-        for line in path.read_text().splitlines():
-            if line.strip():
-                video = root / "UCF-101" / line.split()[0]
-                video.parent.mkdir(parents=True, exist_ok=True)
-                video.touch()
+    lines = [line for path in (root / "ucfTrainTestlist").glob("t*list*.txt") for line in path.read_text().splitlines()]
+    names = {line.split()[0] for line in lines if line.strip()}
+    for folder in {name.partition("/")[0] for name in names}:
+        (root / "UCF-101" / folder).mkdir(parents=True)
+    for name in names:
+        (root / "UCF-101" / name).touch()
 
 
 @pytest.fixture(scope="module")

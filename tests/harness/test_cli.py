@@ -1,0 +1,310 @@
+"""The command line as a stranger meets it: output, exit codes, and one clear line for every fault."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from harness import cli
+from harness.records import Store
+from suite.datasets import synthetic
+
+ROOT = Path(__file__).parents[2]
+NARROW = ("--tables", "table2", "--rows", "r3d_random", "--datasets", "ucf101", "--device", "cpu")
+
+
+@pytest.fixture
+def harness(monkeypatch, capsys):
+    """Runs a command in this process: (exit code, standard output, standard error)."""
+
+    def call(*words) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["harness", *map(str, words)])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        printed = capsys.readouterr()
+        return ended.value.code, printed.out, printed.err
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A data root with two classes of generated UCF101."""
+    root = tmp_path_factory.mktemp("data")
+    synthetic.generate("ucf101", root, {"height": 48, "width": 64, "seed": 1, "classes": 2}, lambda done, total: None)
+    return root
+
+
+@pytest.fixture
+def data(made, tmp_path):
+    """A copy of it to spoil."""
+    return Path(shutil.copytree(made, tmp_path / "data"))
+
+
+def fails(result: tuple[int, str, str], *words: str) -> str:
+    """Asserts the form of every fault: exit code 2, nothing on stdout, a last line on stderr that holds the words."""
+    code, out, err = result
+    assert code == 2
+    assert out == ""
+    assert "Traceback" not in err
+    last = err.splitlines()[-1]
+    assert last.startswith("error: ")
+    for word in words:
+        assert word in last
+    return last
+
+
+def test_list_names_every_paper_and_its_numbers(harness):
+    code, out, _ = harness("list")
+    assert code == 0
+    numbers = {line.split()[0]: int(line.split()[2]) for line in out.splitlines()[2:]}
+    assert numbers == {"vcop": 104, "vcop-curriculum": 352, "skip-clip": 16, "srop": 288, "mas": 48}
+
+
+def test_show_prints_cells_as_printed(harness):
+    code, out, _ = harness("show", "vcop", "--table", "table1")
+    assert code == 0
+    assert [line.split()[-1] for line in out.splitlines() if " own " in line] == ["68.5", "68.4", "64.2"]
+
+
+def test_plan_says_what_is_missing_and_what_it_costs(harness, tmp_path):
+    code, out, _ = harness("plan", "vcop", "--scale", "paper", "--runs", tmp_path, "--tflops", "20", "--device", "cpu")
+    assert code == 0
+    assert "GPU-hours at 20 TFLOP/s (stated)" in out
+    stages = [line for line in out.splitlines() if " missing " in line and not line.startswith("not planned")]
+    assert sum(line.startswith("pretrain") for line in stages) == 3
+    assert sum(line.startswith("finetune") for line in stages) == 36
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["show", "vcopp"], ["unknown paper 'vcopp'", "skip-clip"]),
+        (["run", "mas"], ["no recipe for paper 'mas'", "vcop"]),
+        (["show", "vcop", "--table", "table9"], ["no table 'table9'", "table4"]),
+        (["plan", "vcop", "--scale", "huge"], ["unknown scale 'huge'", "paper, small, tiny"]),
+        (["plan", "vcop", "--tables", "table7"], ["no table 'table7'"]),
+        (["plan", "vcop", "--rows", "r4d"], ["no row 'r4d'"]),
+        (["plan", "vcop", "--datasets", "kinetics"], ["'kinetics'", "hmdb51, ucf101"]),
+        (["plan", "vcop", "--device", "tpu"], ["--device tpu"]),
+        (["run", "vcop", "--scale", "paper"], ["--data-root"]),
+        (["run", "vcop", "--data-root", "/no/such/root"], ["/no/such/root", "no such data root"]),
+        (["check-data"], ["--data-root"]),
+        (["run", "vcop", "--seeds", "0"], ["--seeds"]),
+        (["report", "--format", "pdf"], ["--format pdf"]),
+        (["report", "--format", "latex"], ["--table PAPER.TABLE"]),
+        (["compare", "vcop", "--records", "/no/such/records"], ["/no/such/records"]),
+        (["export", "cell"], ["choose cells or records"]),
+        (["export", "cells", "--format", "parquet"], ["--out"]),
+        (["unknown-command"], ["unknown-command"]),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_wrong_words(harness, words, said):
+    fails(harness(*words), *said)
+
+
+def test_unknown_recipe_key(harness, monkeypatch, tmp_path):
+    from suite import recipe
+
+    text = (recipe.FOLDER / "vcop.toml").read_text(encoding="utf-8")
+    (tmp_path / "vcop.toml").write_text(
+        text.replace("[paper.video]", "[paper.video]\nframe_rate = 25"), encoding="utf-8"
+    )
+    original = recipe.load
+    monkeypatch.setattr(recipe, "load", lambda paper, scale: original(paper, scale, tmp_path))
+    fails(harness("plan", "vcop"), "vcop.toml", "settings.video.frame_rate")
+
+
+def test_export_of_cells(harness, tmp_path):
+    code, out, _ = harness("export", "cells")
+    cells = json.loads(out)
+    assert code == 0
+    assert sum(cell["value"] is not None for cell in cells) == 808
+    assert set(cells[0]) == {"paper", "table", "row", "column", "value", "printed", "source"}
+    for form in ("csv", "parquet"):
+        assert harness("export", "cells", "--format", form, "--out", tmp_path / form)[0] == 0
+    import pandas
+
+    assert len(pandas.read_csv(tmp_path / "csv")) == len(pandas.read_parquet(tmp_path / "parquet")) == len(cells)
+
+
+# ---------------------------------------------------------------------------------------------------- faults in the data
+
+
+def test_a_root_without_the_dataset(harness, data, tmp_path):
+    fails(harness("run", "vcop", "--data-root", data, "--runs", tmp_path / "runs"), "hmdb51")
+    assert not (tmp_path / "runs").exists()
+
+
+def spoil(path: Path, old: str, new: str) -> None:
+    path.write_bytes(path.read_bytes().replace(old.encode(), new.encode(), 1))
+
+
+@pytest.mark.parametrize(
+    ("new", "said"),
+    [
+        ("MoveRight/v_MoveRight_g99_c01.avi", ["v_MoveRight_g99_c01.avi"]),
+        ("../../v_MoveRight_g08_c01.avi", ["trainlist01.txt", ".."]),
+        ("MoveRight", ["trainlist01.txt"]),
+    ],
+    ids=["absent", "climbing", "malformed"],
+)
+def test_a_wrong_list_file(harness, data, tmp_path, new, said):
+    spoil(data / "ucfTrainTestlist/trainlist01.txt", "MoveRight/v_MoveRight_g08_c01.avi", new)
+    fails(harness("run", "vcop", *NARROW, "--data-root", data, "--runs", tmp_path / "runs"), *said)
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("how", ["truncated", "empty", "text"])
+def test_an_unreadable_video(harness, data, tmp_path, how):
+    video = data / "UCF-101/MoveRight/v_MoveRight_g01_c01.avi"
+    content = video.read_bytes()
+    video.write_bytes({"truncated": content[: len(content) // 2], "empty": b"", "text": b"not a video\n" * 100}[how])
+    fails(harness("check-data", "--data-root", data, "--runs", tmp_path / "runs"), "v_MoveRight_g01_c01.avi")
+    assert not list((tmp_path / "runs").glob("*/*/result.json"))
+    code, out, _ = harness("check-data", "--data-root", data, "--runs", tmp_path / "runs", "--skip-unreadable")
+    assert code == 0
+    assert "75 decoded, 1 unreadable" in out
+    assert "v_MoveRight_g01_c01.avi" in out
+
+
+def test_a_skipped_video_is_in_the_record_and_the_verdict(harness, data, tmp_path):
+    (data / "UCF-101/MoveRight/v_MoveRight_g01_c01.avi").write_bytes(b"")
+    runs = tmp_path / "runs"
+    code, _, err = harness("run", "vcop", *NARROW, "--data-root", data, "--runs", runs, "--skip-unreadable")
+    assert code == 0, err
+    (record,) = Store(runs / "records").read("vcop")
+    assert record.counts["unreadable"] == 1
+    assert record.counts["decoded"] == record.counts["listed"] - 1
+    assert "unreadable-videos-skipped" in record.departures
+    page = (runs / "reports/vcop.md").read_text(encoding="utf-8")
+    assert "1 unreadable video" in page
+    assert "unreadable-videos-skipped" in page
+
+
+def test_a_data_set_with_one_test_video_still_runs(harness, tmp_path, made):
+    root = Path(shutil.copytree(made, tmp_path / "one"))
+    lists = root / "ucfTrainTestlist/testlist01.txt"
+    lists.write_text(lists.read_text(encoding="utf-8").splitlines()[0] + "\n", encoding="utf-8")
+    code, _, err = harness("run", "vcop", *NARROW, "--data-root", root, "--runs", tmp_path / "runs")
+    assert code == 0, err
+    (record,) = Store(tmp_path / "runs/records").read("vcop")
+    assert record.counts["total"] == 10
+
+
+# ---------------------------------------------------------------------------------------------------- runs
+
+
+def start(*words, **keywords) -> subprocess.Popen:
+    command = [sys.executable, "-m", "harness", *map(str, words)]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **keywords)
+
+
+def test_a_killed_run_goes_on_and_two_cannot_share_a_folder(harness, made, tmp_path):
+    runs = tmp_path / "runs"
+    words = ("run", "vcop", *NARROW, "--data-root", made, "--runs", runs)
+    running = start(*words)
+    # The first stage is done; the run still holds its folder then.
+    assert any(line.rstrip().endswith("done") for line in running.stderr)
+    fails(harness(*words), str(runs), "another run")
+    os.kill(running.pid, signal.SIGKILL)
+    assert running.wait() == -signal.SIGKILL
+    code, out, err = harness(*words)
+    assert code == 0, err
+    (after_kill,) = Store(runs / "records").read("vcop")
+    assert str(runs / "reports/vcop.md") in out
+    whole = tmp_path / "whole"
+    assert harness("run", "vcop", *NARROW, "--data-root", made, "--runs", whole)[0] == 0
+    (never_killed,) = Store(whole / "records").read("vcop")
+    assert after_kill.scores == never_killed.scores
+    assert after_kill.outcomes == never_killed.outcomes
+    # Nothing is run twice.
+    before = {path: path.stat().st_mtime_ns for path in runs.rglob("result.json")}
+    assert harness(*words)[0] == 0
+    assert {path: path.stat().st_mtime_ns for path in runs.rglob("result.json")} == before
+
+
+def test_a_full_disk_is_one_line_and_loses_nothing(made, tmp_path):
+    if not Path("/dev/full").exists():
+        pytest.skip("no /dev/full on this system")
+    runs = tmp_path / "runs"
+    (runs / "features").mkdir(parents=True)
+    # A file size limit of 1 MiB stands for a full disk of this process and its workers: the frame store does not fit.
+    limited = "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
+    limited += "resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20));"
+    limited += "from harness.cli import main; sys.argv[0] = 'harness'; main()"
+    words = ["run", "vcop", *NARROW, "--data-root", made, "--runs", runs]
+    done = subprocess.run(
+        [sys.executable, "-c", limited, *map(str, words)], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2, done.stderr
+    assert "error: " in done.stderr.splitlines()[-1]
+    assert "disk" in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+    assert len(list(runs.glob("check-data/*/result.json"))) == 1
+    assert not list(runs.glob("frames/*/result.json"))
+
+
+# ---------------------------------------------------------------------------------------------------- checkpoints
+
+
+@pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"\x80\x02}q\x00."], ids=["empty", "text", "pickle"])
+def test_a_foreign_checkpoint(harness, made, tmp_path, content):
+    path = tmp_path / "weights.pt"
+    path.write_bytes(content)
+    words = (
+        "--backbone",
+        "r3d",
+        "--protocol",
+        "clip-retrieval",
+        "--scale",
+        "tiny",
+        "--data-root",
+        made,
+        "--runs",
+        tmp_path / "runs",
+    )
+    code, out, err = harness("evaluate", "--checkpoint", path, *words)
+    assert code == 2
+    assert "weights.pt" in err.splitlines()[-1]
+    assert "Traceback" not in err
+
+
+def test_evaluate_measures_an_imported_checkpoint(harness, made, tmp_path):
+    import torch
+
+    from suite import backbones, checkpoints
+
+    torch.manual_seed(0)
+    network = backbones.build("r3d", 16)
+    renamed = {
+        f"base_network.{checkpoints.vcop_name('r3d', key)}": value for key, value in network.state_dict().items()
+    }
+    torch.save(renamed, tmp_path / "vcop.pt")
+    words = (
+        "--backbone",
+        "r3d",
+        "--scale",
+        "tiny",
+        "--data-root",
+        made,
+        "--runs",
+        tmp_path / "runs",
+        "--device",
+        "cpu",
+    )
+    code, out, err = harness("evaluate", "--checkpoint", tmp_path / "vcop.pt", "--protocol", "clip-retrieval", *words)
+    assert code == 0, err
+    assert "checkpoint layout: vcop" in out
+    # The same weights as an untrained network of seed 0: the same score.
+    code, _, err = harness("run", "vcop", *NARROW, "--data-root", made, "--runs", tmp_path / "runs")
+    assert code == 0, err
+    (imported,) = Store(tmp_path / "runs/records").read("imported")
+    (random,) = Store(tmp_path / "runs/records").read("vcop")
+    assert imported.scores == random.scores
