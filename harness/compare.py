@@ -26,8 +26,8 @@ tolerance. Equivalence is the stricter claim: p_equivalent < 0.05 implies REPROD
 shown". It is rare, since the printed number is a single run.
 Parameters, multiply-accumulates and counts have no noise: REPRODUCED means equal at the printed precision.
 
-What comes first, in this order: CITED (a row quoted from elsewhere), NOT RUN (no record of the table), MISSING (the
-table was run, the cell has no score), INVALID (harness/validity.py: scores or counts that cannot be, records that
+What comes first, in this order: CITED (a row quoted from elsewhere), NOT RUN (no record of the row on this
+dataset), MISSING (a record, but not of this number, or by an older recipe), INVALID (harness/validity.py: scores or counts that cannot be, records that
 contradict each other or do not belong together), NOT COMPARABLE (another scale than the paper's, other data than the
 complete official lists, no printed value), INCOMPLETE (a split is missing, or a seed that another split has).
 """
@@ -137,7 +137,6 @@ def judge(
         if len({one.key for one in kept}) < len(kept):
             # What is said of two records under one key must not depend on their order.
             kept.sort(key=lambda one: (one.key, repr(sorted(one.record.scores.items())), one.faults))
-    tables_run = {table for table, _ in (*of_row, *stale)}
     clusters: dict[tuple[str, ...], statistics.Clusters] = {}
     judgements = []
     for table in (*paper.tables, *paper.figures):
@@ -147,7 +146,6 @@ def judge(
                     cell,
                     of_row.get((table.id, cell.row), []),
                     stale=sum(_serves(record, cell) for record in stale.get((table.id, cell.row), [])),
-                    table_run=table.id in tables_run,
                     protocol_versions=protocol_versions or {},
                     clusters=clusters,
                 )
@@ -169,7 +167,6 @@ def _judge_cell(
     kept: Sequence[_Kept],
     *,
     stale: int,
-    table_run: bool,
     protocol_versions: dict[str, int],
     clusters: dict[tuple[str, ...], statistics.Clusters],
 ) -> Judgement:
@@ -180,14 +177,9 @@ def _judge_cell(
     kept = [one for one in kept if _serves(one.record, cell)]
     measured = [one for one in kept if cell.metric in one.record.scores]
     if not measured:
-        if not table_run:
-            reason = "no record of this table at this scale"
-        elif kept:
-            reason = f"its records hold no score {cell.metric}"
-        else:
-            reason = "the table was run, this cell has no record"
-        # Nothing is missing where the paper gives nothing to compare with.
-        verdict = "MISSING" if table_run and not math.isnan(cell.value) else "NOT RUN"
+        # A run may ask for some rows and datasets only: a number is missing where its own run did not bring it.
+        verdict = "MISSING" if kept or stale else "NOT RUN"
+        reason = f"its records hold no score {cell.metric}" if kept else "no record of it at this scale"
         return replace(judgement, verdict=verdict, flags=tuple(flags), reason=reason)
     judgement = replace(judgement, records=tuple(one.key for one in measured))
     measured, remarks = _current(measured, protocol_versions)

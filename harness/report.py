@@ -31,7 +31,7 @@ VERDICT_TEXT = {
     "BELOW": "worse than printed by more than the tolerance, beyond noise",
     "ABOVE": "better than printed by more than the tolerance, beyond noise: a finding too, which asks for an explanation",
     "INCOMPLETE": "some splits or seeds are missing; no judgement before they are there",
-    "MISSING": "the table was run, but this number was not obtained",
+    "MISSING": "it was run, but this number was not obtained, or by an older recipe only",
     "INVALID": "the result contradicts itself (counts, protocol version, not a number); never counted as a number",
     "NOT COMPARABLE": "measured at a smaller scale or on other data than the paper's, or the paper prints no number",
     "NOT RUN": "nothing was run for it",
@@ -147,7 +147,7 @@ def index(found: Mapping[str, Sequence[Section]]) -> str:
 
 
 def write(report: Report, folder: Path, draw: bool = True) -> list[Path]:
-    """Write pages and figures and remove generated files that belong to none; returns what changed, sorted.
+    """Write pages and figures and remove figures that no page shows any more; returns what changed, sorted.
 
     Pages and figures that are as they should be are not touched. draw=False leaves figures alone.
     """
@@ -162,8 +162,7 @@ def write(report: Report, folder: Path, draw: bool = True) -> list[Path]:
             changed.append(path)
     if draw:
         changed += [folder / "figures" / one.name for one in report.figures if figures.draw(one, folder / "figures")]
-    for path in _orphans(report, folder):
-        if draw or path.suffix != ".svg":
+        for path in _orphans(report, folder):
             path.unlink()
             changed.append(path)
     return sorted(changed)
@@ -184,16 +183,14 @@ def check(report: Report, folder: Path) -> list[str]:
             stale.append(f"figures/{figure.name}: not there")
         elif digest != figure.digest():
             stale.append(f"figures/{figure.name}: drawn from other data")
-    stale += [f"{path.relative_to(folder).as_posix()}: belongs to no page" for path in _orphans(report, folder)]
+    stale += [f"{path.relative_to(folder).as_posix()}: on no page" for path in _orphans(report, folder)]
     return sorted(stale)
 
 
 def _orphans(report: Report, folder: Path) -> Iterator[Path]:
-    """Generated files that the report does not have, such as figures of records that are gone."""
-    for path in sorted(folder.glob("*.md")):
-        if path.name not in report.pages and pages.GENERATED in path.read_text(encoding="utf-8", errors="replace"):
-            yield path
+    """Drawn figures of the report's papers that no page shows any more, such as those of records that are gone."""
     wanted = {figure.name for figure in report.figures}
-    for path in sorted((folder / "figures").rglob("*.svg")):
-        if path.relative_to(folder / "figures").as_posix() not in wanted and figures.drawn_digest(path):
-            yield path
+    for paper in sorted(Path(name).stem for name in report.pages):
+        for path in sorted((folder / "figures" / paper).glob("*.svg")):
+            if f"{paper}/{path.name}" not in wanted and figures.drawn_digest(path):
+                yield path

@@ -1,5 +1,7 @@
 """The harness's only door to the suite: recipes, data facts, stages, and the records made of their results."""
 
+import json
+import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -7,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness import executors, plan
+from harness import executors, golden, plan
 from harness.errors import UsageError
 from harness.executors import Machine
 from harness.plan import DataFacts, Measurement, Plan, Request, Stage
@@ -268,7 +270,7 @@ def _record(
         curves=trained["result"]["curves"] if trained else {},
         examples=final["result"].get("examples", []),
         stages=measurement.stages,
-        settings=last.config,
+        settings=recipe.settings.model_dump(mode="json"),
         departures=departures,
         environment=final["environment"],
         commit=final["commit"],
@@ -372,3 +374,67 @@ def describe_import(built: Plan, runs: Path) -> list[str]:
             unused = ", ".join(facts["not_used"]) or "none"
             lines.append(f"checkpoint layout: {facts['layout']}; recognised keys that play no part: {unused}")
     return lines
+
+
+def regression_slice(paper: str, runs: Path) -> dict[str, dict]:
+    """A paper's regression slice, computed anew: numbers by kind and name. Raises UsageError and StageError."""
+    results: dict[str, dict] = {kind: {} for kind in golden.KINDS}
+    for facts in _regression(paper, runs, (), (0,)).values():
+        for kind, numbers in facts.items():
+            results[kind] |= numbers
+    return results
+
+
+def regression_spread(paper: str, runs: Path) -> dict[str, dict[str, float]]:
+    """The slice's trained scores with three seeds under every instruction set: name -> setting -> score."""
+    measured: dict[str, dict[str, float]] = {}
+    for switch, value in golden.INSTRUCTION_SETS:
+        before = os.environ.get(switch)
+        # Read by the libraries when a stage's process starts.
+        os.environ[switch] = value
+        try:
+            found = _regression(paper, runs, ("trained",), (0, 1, 2))
+        finally:
+            os.environ.pop(switch)
+            if before is not None:
+                os.environ[switch] = before
+        for (_, seed), facts in found.items():
+            for name, number in facts["trained"].items():
+                measured.setdefault(name, {})[f"seed {seed}, {switch}={value}"] = number["value"]
+    return measured
+
+
+def _regression(paper: str, runs: Path, parts: tuple[str, ...], seeds: tuple[int, ...]) -> dict[tuple[str, int], dict]:
+    """Parts of a paper's slice (all if none is named), side by side where there are cores: (part, seed) -> numbers.
+
+    Nothing of an earlier regression is used, since the code may have changed: its folder under `runs` is emptied first.
+    """
+    from suite import datasets, regression, stages
+
+    recipe, folder = load_recipe(paper, "tiny"), runs / "regression"
+    settings = recipe.settings.model_dump(mode="json", exclude_unset=True)
+    threads = recipe.settings.compute.threads
+    with _suite_errors():
+        costs = regression.parts(paper)
+    with executors.locked(folder):
+        for earlier in folder.iterdir():
+            if earlier.is_dir():
+                shutil.rmtree(earlier)
+        data = synthetic_data(list(datasets.NAMES), recipe, folder)
+        built, wanted = Plan(), {}
+        inputs = {}
+        for name, facts in data.facts.items():
+            config = {"dataset": name, **facts.synthetic}
+            inputs[f"synthetic:{name}"] = built.add(
+                Stage("synthetic", stages.VERSIONS["synthetic"], config, {}, {}, "cpu")
+            )
+        for part in parts or costs:
+            for seed in seeds:
+                config = {"paper": paper, "part": part, "seed": seed, "threads": threads, "settings": settings}
+                stage = Stage("regression", stages.VERSIONS["regression"], config, inputs, {}, "cpu", costs[part])
+                wanted[part, seed] = built.stages[built.add(stage)]
+        executors.execute(built, run_stage, data.roots, folder, machine("cpu", None, threads, False), lambda stage: None)
+        return {
+            key: json.loads((stage.folder(folder) / "result.json").read_text(encoding="utf-8"))["result"]["facts"]
+            for key, stage in wanted.items()
+        }

@@ -34,6 +34,7 @@ VERSIONS = {
     "cross-retrieval": 1,
     "finetune": 1,
     "recognition": 1,
+    "regression": 1,
 }
 
 
@@ -437,7 +438,11 @@ def _cross_retrieval(job: Job) -> dict:
         job.runtime.device,
         job.runtime.progress,
     )
-    result = {"counts": {"queries": len(queries.labels), "gallery": len(gallery.labels)}}
+    asked_videos = len(queries.labels)
+    result = {
+        "scores": {"queries": asked_videos},
+        "counts": {"listed": queries.listed, "decoded": asked_videos, "gallery": len(gallery.labels)},
+    }
     return result | _examples(job, (asked, queries), (searched, gallery), neighbours, judged=False)
 
 
@@ -499,6 +504,12 @@ def _central_frame(data: _Data, name: str, resize):
     return data.source(resize).frames(name, [data.frames[name] // 2])[0].numpy()
 
 
+def _regression(job: Job) -> dict:
+    from suite import regression
+
+    return regression.run(job)
+
+
 _FUNCTIONS = {
     "synthetic": _synthetic,
     "check-data": _check_data,
@@ -512,4 +523,5 @@ _FUNCTIONS = {
     "cross-retrieval": _cross_retrieval,
     "finetune": _finetune,
     "recognition": _recognition,
+    "regression": _regression,
 }

@@ -274,10 +274,18 @@ def test_check_finds_what_is_stale_and_only_that(tmp_path, paper):
     fewer = build(paper, [r for r in records if r.table == "table1"])
     stale = report.check(fewer, folder)
     assert "small.md: not what the records give" in stale
-    assert any(line.endswith(": belongs to no page") for line in stale)
+    assert any(line.endswith(": on no page") for line in stale)
     report.write(fewer, folder)
     assert report.check(fewer, folder) == []
     assert (folder / "notes.md").exists()
+
+
+def test_pages_and_figures_of_other_papers_are_left_alone(tmp_path, paper):
+    report.write(build(paper, results.records(paper)), tmp_path)
+    other = paper.model_copy(update={"key": "other"})
+    report.write(build(other), tmp_path)
+    assert (tmp_path / "small.md").exists()
+    assert list((tmp_path / "figures" / "small").glob("*.svg"))
 
 
 def test_a_moved_score_makes_page_and_figure_stale(tmp_path, paper):
