@@ -234,15 +234,18 @@ def _evaluate(
 ) -> ClaimResult:
     means: dict[str, _Mean] = {}
     evidence, missing, unknown_spread = [], False, False
+    elsewhere, cited = False, False
     for name, cell in cells.named_by(claim, claim._ours).items():
         judgement = judged.get((cell.paper, cell.table, cell.row, cell.column))
         ours = judgement.ours if judgement and judgement.verdict != "INVALID" else None
         if ours is not None and math.isfinite(ours) and cell.source == "own":
             mean = _measured(cell, judgement, runs)
+            elsewhere |= cell.unit not in EXACT_UNITS and not _as_in_the_paper(judgement)
             unknown_spread |= math.isnan(mean.standard_error)
             evidence.append(f"{name} = {_text(cell, judgement)}")
         elif (cell.source == "cited" or cell.unit in EXACT_UNITS) and not math.isnan(cell.value):
             mean = _Mean(cell.value)
+            cited |= cell.unit not in EXACT_UNITS
             evidence.append(f"{name} = {cell.value:g} (printed{', cited' if cell.source == 'cited' else ''})")
         else:
             missing = True
@@ -251,6 +254,9 @@ def _evaluate(
         means[name] = mean
 
     probability, seeds_needed = None, None
+    if cited and elsewhere:
+        missing = True
+        evidence.append("quoted numbers are not set against results at a smaller scale or on other data")
     if missing:
         verdict = "NOT MEASURED"
     elif unknown_spread:  # one seed of something that no table states a prior spread for
@@ -265,6 +271,12 @@ def _evaluate(
         claim.paper, claim.id, claim.statement, claim.where, claim.printed_holds,
         verdict, probability, seeds_needed, evidence, claim.note,
     )  # fmt: skip
+
+
+def _as_in_the_paper(judgement: Judgement) -> bool:
+    """Whether all its records are of paper scale and the complete official data, which their keys say."""
+    places = [key.split("/")[1:3] for key in judgement.records]
+    return all(scale == "paper" and fingerprint.startswith("full-") for scale, fingerprint in places)
 
 
 def _verdict(probability: float) -> Literal["HOLDS", "FAILS", "UNDECIDED"]:

@@ -294,16 +294,11 @@ def write_report(
     if form == "latex":
         print(_latex(papers, store, table, scale), end="")
         return 0
-    recipes = [
-        runner.recipe_facts(runner.load_recipe(key, scale))
-        for key in runner.papers_with_recipe()
-        for scale in runner.scales()
-    ]
     built = report.build(
         papers,
         store.read(),
         _claims(),
-        recipes,
+        _recipes(),
         folder=out,
         store=store.folder,
         protocol_versions=runner.protocol_versions(),
@@ -561,14 +556,28 @@ def _summary(run: _Prepared, records: list, versions: dict[str, int]) -> str:
 
 
 def _latex(papers: dict, store, table: str | None, scale: str) -> str:
-    from harness import compare as verdicts
-    from harness import latex
+    from harness import latex, runner, sections
 
     key, _, table_id = (table or "").partition(".")
     if key not in papers or not table_id:
         raise UsageError("--format latex needs --table PAPER.TABLE, such as vcop.table2")
-    judged = verdicts.judge(papers[key], store.read(key), scale=scale)
-    return latex.table(papers[key].table(table_id), [one for one in judged if one.table == table_id])
+    recipes = _recipes()
+    found = sections.sections(papers[key], store.read(key), (), recipes, runner.protocol_versions())
+    of_scale = [section for section in found if section.scale == scale]
+    if not of_scale:
+        raise UsageError(f"no results of {key} at scale {scale!r}; scales: {', '.join({one.scale for one in found})}")
+    return latex.render(of_scale[0], table_id)
+
+
+def _recipes() -> list[dict]:
+    """Facts of every recipe at every scale."""
+    from harness import runner
+
+    return [
+        runner.recipe_facts(runner.load_recipe(key, scale))
+        for key in runner.papers_with_recipe()
+        for scale in runner.scales()
+    ]
 
 
 def _table(rows: list, headers: list[str]) -> str:

@@ -26,10 +26,11 @@ tolerance. Equivalence is the stricter claim: p_equivalent < 0.05 implies REPROD
 shown". It is rare, since the printed number is a single run.
 Parameters, multiply-accumulates and counts have no noise: REPRODUCED means equal at the printed precision.
 
-What comes first, in this order: CITED (a row quoted from elsewhere), NOT RUN (no record of the row on this
-dataset), MISSING (a record, but not of this number, or by an older recipe), INVALID (harness/validity.py: scores or counts that cannot be, records that
-contradict each other or do not belong together), NOT COMPARABLE (another scale than the paper's, other data than the
-complete official lists, no printed value), INCOMPLETE (a split is missing, or a seed that another split has).
+What comes first, in this order: CITED (a row quoted from elsewhere), NOT RUN (no record of the row on this dataset),
+MISSING (a record, but not of this number, or by an older recipe only), INVALID (harness/validity.py: scores or counts
+that cannot be, records that contradict each other or do not belong together), NOT COMPARABLE (another scale than the
+paper's, other data than the complete official lists, no printed value), INCOMPLETE (a split is missing, or a seed that
+another split has).
 """
 
 import math

@@ -69,7 +69,12 @@ class Stage:
     def label(self) -> str:
         """A few words for progress bars and listings."""
         config = self.config
-        words = [config.get("part"), config.get("backbone"), config.get("weights"), config.get("dataset") or config.get("query_dataset")]
+        words = [
+            config.get("part"),
+            config.get("backbone"),
+            config.get("weights"),
+            config.get("dataset") or config.get("query_dataset"),
+        ]
         if "split" in config:
             words.append(f"split {config['split']}")
         if "seed" in config and self.kind not in DATA_KINDS:

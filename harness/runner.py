@@ -16,6 +16,12 @@ from harness.plan import DataFacts, Measurement, Plan, Request, Stage
 from harness.records import Outcomes, Record, Store
 from harness.tables import Paper
 
+# In force where a run was told to go on without videos that do not decode.
+SKIPPED = {
+    "id": "unreadable-videos-skipped",
+    "what": "Videos that do not decode are left out of training and tests.",
+    "reason": "Asked for with --skip-unreadable; the counts say how many.",
+}
 # Protocols that a checkpoint of another code base can be measured under.
 EVALUATED = ("clip-retrieval", "video-retrieval", "recognition")
 
@@ -54,7 +60,7 @@ def recipe_facts(recipe) -> dict:
         "hash": recipe.hash(),
         "settings": recipe.settings.model_dump(mode="json"),
         "decisions": [decision.model_dump(mode="json") for decision in recipe.decisions],
-        "departures": [departure.model_dump(mode="json") for departure in recipe.departures],
+        "departures": [departure.model_dump(mode="json") for departure in recipe.departures] + [SKIPPED],
     }
 
 
@@ -134,8 +140,6 @@ def machine(device: str, workers: int | None, threads: int, tensorboard: bool) -
 
     Raises UsageError for a device that is not there.
     """
-    import os
-
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     count = _gpus() if device != "cpu" else 0
     if device in ("auto", "cuda"):
@@ -223,8 +227,6 @@ def _record(
     paper: Paper, recipe, data: Data, built: Plan, measurement: Measurement, runs: Path, command: str
 ) -> Record:
     """The record of one measurement, from the results of its stages."""
-    import json
-
     from suite import datasets
 
     stages = {kind: built.stages[key] for kind, key in measurement.stages.items()}
@@ -247,7 +249,7 @@ def _record(
     unreadable = results["check-data"]["result"]["counts"]["unreadable"]
     if unreadable:
         counts["unreadable"] = unreadable
-        departures.append("unreadable-videos-skipped")
+        departures.append(SKIPPED["id"])
     record = Record(
         paper=paper.key,
         table=measurement.table,
@@ -303,8 +305,6 @@ def datasets_in(root: Path) -> list[str]:
 
 def describe_check(folder: Path, facts: DataFacts) -> list[str]:
     """What a finished check-data stage found, a line each."""
-    import json
-
     done = json.loads((folder / "result.json").read_text(encoding="utf-8"))
     name, counts, details = done["config"]["dataset"], done["result"]["counts"], done["result"]["facts"]
     totals = ", ".join(f"{counts[what]} {what}" for what in ("listed", "decoded", "unreadable"))
@@ -365,8 +365,6 @@ def evaluation(checkpoint: Path, backbone: str, protocol: str, dataset: str, spl
 
 def describe_import(built: Plan, runs: Path) -> list[str]:
     """What was read of an imported checkpoint: its layout, and the keys that were recognised but play no part."""
-    import json
-
     lines = []
     for stage in built.stages.values():
         if stage.kind == "import":
@@ -433,7 +431,9 @@ def _regression(paper: str, runs: Path, parts: tuple[str, ...], seeds: tuple[int
                 config = {"paper": paper, "part": part, "seed": seed, "threads": threads, "settings": settings}
                 stage = Stage("regression", stages.VERSIONS["regression"], config, inputs, {}, "cpu", costs[part])
                 wanted[part, seed] = built.stages[built.add(stage)]
-        executors.execute(built, run_stage, data.roots, folder, machine("cpu", None, threads, False), lambda stage: None)
+        executors.execute(
+            built, run_stage, data.roots, folder, machine("cpu", None, threads, False), lambda stage: None
+        )
         return {
             key: json.loads((stage.folder(folder) / "result.json").read_text(encoding="utf-8"))["result"]["facts"]
             for key, stage in wanted.items()

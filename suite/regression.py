@@ -117,6 +117,11 @@ def _span(settings: recipe.Scale) -> dict[str, int]:
     }
 
 
+def _head(settings: recipe.Scale) -> dict:
+    pretraining = settings.pretraining["vcop"]
+    return {"tuple_length": pretraining.tuple_length, "hidden": pretraining.hidden, "dropout": pretraining.dropout}
+
+
 def _digest(lines) -> str:
     return hashlib.sha256("".join(f"{line}\n" for line in lines).encode()).hexdigest()
 
@@ -153,7 +158,9 @@ def _dataset(name: str, data: _Native) -> dict[str, int | str | list[int]]:
     for number, split in dataset.splits.items():
         found[f"counts/{name}/split{number}-train"] = len(split.train)
         found[f"counts/{name}/split{number}-test"] = len(split.test)
-        found[f"labels/{name}/split{number}"] = _digest(f"{v.name} {v.label} {v.group}" for v in (*split.train, *split.test))
+        found[f"labels/{name}/split{number}"] = _digest(
+            f"{v.name} {v.label} {v.group}" for v in (*split.train, *split.test)
+        )
     found[f"counts/{name}/decoded"] = data.report["decoded"]
     found[f"counts/{name}/frames"] = sum(data.frames.values())
     found[f"video-bytes/{name}"] = data.report["sha256"]
@@ -261,7 +268,7 @@ def _evaluated(name: str, data: _Native, settings: recipe.Scale) -> tuple[dict[s
     from suite.evaluation import features, finetuning, order, recognition
     from suite.papers import vcop
 
-    video, retrieval, pretraining = settings.video, settings.retrieval, settings.pretraining["vcop"]
+    video, retrieval = settings.video, settings.retrieval
     split = data.dataset.splits[1]
     tested, trained = split.test[TAKEN], split.train[TAKEN]
     backbone = fix_weights(backbones.build(name, settings.width), WEIGHTS)
@@ -279,13 +286,19 @@ def _evaluated(name: str, data: _Native, settings: recipe.Scale) -> tuple[dict[s
     )
     counted["recognition/right"] = sum(int(row.argmax() == v.label) for row, v in zip(logits, tested, strict=True))
 
-    head = {"tuple_length": pretraining.tuple_length, "hidden": pretraining.hidden, "dropout": pretraining.dropout}
-    network = fix_weights(vcop.ClipOrderNetwork(backbone, **head), WEIGHTS)
+    network = fix_weights(vcop.ClipOrderNetwork(backbone, **_head(settings)), WEIGHTS)
     videos = vcop.long_enough(tested, data.frames, **_span(settings))
-    tuples = vcop.ClipTuples(data.source, videos, data.frames, crop=video.crop, seed=0, training=False, **_span(settings))
-    right, loss = order.test(network, tuples, pretraining.optimisation.batch, "cpu", lambda done, total: None)
+    tuples = vcop.ClipTuples(
+        data.source, videos, data.frames, crop=video.crop, seed=0, training=False, **_span(settings)
+    )
+    right, loss = order.test(
+        network, tuples, settings.pretraining["vcop"].optimisation.batch, "cpu", lambda done, total: None
+    )
     counted |= {"order/right": sum(right), "order/total": len(right)}
-    numbers = {"feature-size": float(np.abs(queries).mean(dtype=np.float64)), "logit-size": float(np.abs(logits).mean())}
+    numbers = {
+        "feature-size": float(np.abs(queries).mean(dtype=np.float64)),
+        "logit-size": float(np.abs(logits).mean()),
+    }
     return counted, numbers | {"order-loss": loss}
 
 
@@ -325,10 +338,8 @@ def _clip_order(name: str, data: _Native, settings: recipe.Scale):
     from suite.papers import vcop
     from suite.seeding import seed_everything
 
-    pretraining = settings.pretraining["vcop"]
     seed_everything(0)
-    head = {"tuple_length": pretraining.tuple_length, "hidden": pretraining.hidden, "dropout": pretraining.dropout}
-    network = vcop.ClipOrderNetwork(backbones.build(name, settings.width), **head)
+    network = vcop.ClipOrderNetwork(backbones.build(name, settings.width), **_head(settings))
     videos = vcop.long_enough(data.dataset.splits[1].train, data.frames, **_span(settings))
     draws = {"crop": settings.video.crop, "seed": 0, "training": True}
     return network, vcop.ClipTuples(data.source, videos, data.frames, **_span(settings), **draws)

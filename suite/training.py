@@ -11,6 +11,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -21,6 +22,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from suite import checkpoints
 from suite.errors import InputError, TrainingError
+from suite.precision import full_precision
 from suite.recipe import Optimisation
 from suite.seeding import generator
 
@@ -129,6 +131,9 @@ class _Run:
     """What moves while a network trains."""
 
     def __init__(self, network, training, validation, optimisation, folder, seed, device, workers):
+        if device.startswith("cuda"):
+            # Every batch but an epoch's last has one shape: let cuDNN time its algorithms once.
+            torch.backends.cudnn.benchmark = True
         self.network = network.to(device, memory_format=torch.channels_last_3d)
         self.training, self.validation, self.optimisation = training, validation, optimisation
         self.folder, self.seed, self.device, self.workers = folder, seed, device, workers
@@ -155,10 +160,12 @@ class _Run:
     def step(self, keys: list, batch: tuple[Tensor, Tensor]) -> None:
         self.network.train()
         inputs, target = (tensor.to(self.device, non_blocking=True) for tensor in batch)
-        with torch.autocast(self.device.split(":")[0], torch.bfloat16, enabled=self.optimisation.precision == "bf16"):
-            outcome = self.network.outcome(inputs, target)
-        self.optimiser.zero_grad(set_to_none=True)
-        outcome.loss.backward()
+        half = self.optimisation.precision == "bf16"
+        with nullcontext() if half else full_precision():
+            with torch.autocast(self.device.split(":")[0], torch.bfloat16, enabled=half):
+                outcome = self.network.outcome(inputs, target)
+            self.optimiser.zero_grad(set_to_none=True)
+            outcome.loss.backward()
         self.optimiser.step()
         self.unseen.append((self.state.epoch, self.state.batch, keys, outcome.loss.detach(), outcome.correct))
         if len(self.unseen) >= self.patience:
@@ -209,10 +216,11 @@ class _Run:
         keys = [(0, index) for index in range(len(self.validation))]
         batches = [keys[low : low + self.optimisation.batch] for low in range(0, len(keys), self.optimisation.batch)]
         loss_sum, correct = 0.0, 0
-        for inputs, target in self._load(self.validation, batches):
-            outcome = self.network.outcome(inputs.to(self.device), target.to(self.device))
-            loss_sum += float(outcome.loss) * len(target)
-            correct += int(outcome.correct)
+        with full_precision():
+            for inputs, target in self._load(self.validation, batches):
+                outcome = self.network.outcome(inputs.to(self.device), target.to(self.device))
+                loss_sum += float(outcome.loss) * len(target)
+                correct += int(outcome.correct)
         return loss_sum / len(keys), 100 * correct / len(keys)
 
     def _load(self, dataset: Dataset, batches) -> DataLoader:

@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from suite.backbones.c3d import max_pool
 from suite.errors import InputError
+from suite.precision import full_precision
 from suite.video import transforms
 from suite.video.clips import clip_indices, evenly_spaced_starts
 
@@ -189,19 +190,3 @@ def frozen(network: nn.Module, bn: Literal["running", "batch"] = "running") -> I
             module.track_running_stats = tracked
         for module, mode in modes.items():
             module.training = mode
-
-
-@contextmanager
-def full_precision() -> Iterator[None]:
-    """Single precision as IEEE has it: no TF32 or bf16 in float32 products, no autocast. The switches are put back."""
-    backends = torch.backends
-    switches = (backends.cuda.matmul, backends.cudnn.conv, backends.mkldnn.matmul, backends.mkldnn.conv)
-    before = [switch.fp32_precision for switch in switches]
-    for switch in switches:
-        switch.fp32_precision = "ieee"
-    try:
-        with torch.autocast("cuda", enabled=False), torch.autocast("cpu", enabled=False):
-            yield
-    finally:
-        for switch, precision in zip(switches, before, strict=True):
-            switch.fp32_precision = precision

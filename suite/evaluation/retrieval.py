@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from suite.errors import InputError
-from suite.evaluation.features import full_precision
+from suite.precision import full_precision
 
 # Bytes of a part of the gallery in float32, and of its products with QUERIES.
 GALLERY_BYTES = 1 << 30

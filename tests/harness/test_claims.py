@@ -456,9 +456,9 @@ def record(row: str, scores: dict[str, float], *, seed=0, split=1, table="table1
         "dataset": "ucf101",
         "split": split,
         "seed": seed,
-        "scale": "tiny",
-        "scope": "synthetic",
-        "fingerprint": "synthetic-0123456789ab",
+        "scale": "paper",
+        "scope": "full",
+        "fingerprint": "full-0123456789ab",
         "lists": {},
         "protocol": {"table1": "clip-retrieval", "table2": "recognition", "figure1": "video-retrieval"}[table],
         "protocol_version": 1,
@@ -484,7 +484,8 @@ def runs(row: str, *scores: tuple[float, ...]) -> list[Record]:
 
 
 def evaluate(claim, small, records, *, with_records=True):
-    judgements = judge(small["small"], records, scale="tiny")
+    scale = records[0].scale if records else "paper"
+    judgements = judge(small["small"], records, scale=scale)
     (result,) = claims.evaluate([claim], small, judgements, records if with_records else ())
     return result
 
@@ -507,6 +508,17 @@ def test_clear_results_hold_or_fail_with_the_numbers_beside_them(small, small_cl
         "random", (15, 40, 60), (16, 42, 61), (14, 41, 59)
     )
     assert evaluate(small_claims["order_helps"], small, bad).verdict == "FAILS"
+
+
+def test_quoted_numbers_are_not_set_against_smaller_scales_or_other_data(small, small_claims):
+    at_paper_scale = runs("order", (18, 30, 40), (19, 31, 40), (18, 30, 41))
+    assert evaluate(small_claims["below_jigsaw"], small, at_paper_scale).verdict == "HOLDS"
+    changes = ({"scale": "tiny"}, {"scope": "subset", "fingerprint": "subset-0123456789ab"})
+    for change in changes:
+        moved = [one.model_copy(update=change) for one in at_paper_scale]
+        result = evaluate(small_claims["below_jigsaw"], small, moved)
+        assert (result.verdict, result.probability) == ("NOT MEASURED", None)
+        assert "quoted numbers" in result.evidence[-1]
 
 
 def test_a_reproduction_checks_its_own_relation(small, small_claims):
@@ -582,7 +594,7 @@ def test_what_is_missing_is_named(small, small_claims):
     result = evaluate(small_claims["order_helps"], small, records)
     assert (result.verdict, result.probability, result.seeds_needed) == ("NOT MEASURED", None, None)
     assert result.evidence[0].startswith("table1.order.top5 = 40.0")
-    assert result.evidence[1] == "table1.random.top5 not measured (MISSING)"
+    assert result.evidence[1] == "table1.random.top5 not measured (NOT RUN)"
     assert (
         evaluate(small_claims["video_level"], small, records).evidence[0] == "figure1.order.top1 not measured (NOT RUN)"
     )

@@ -88,9 +88,9 @@ def test_lengths_are_spread_with_some_too_short(synthetic_root):
         short = [length for length in lengths if length < 32]
         assert 0.02 < len(short) / len(lengths) < 0.08
         assert sum(length < 8 for length in lengths) == 1
-        assert min(length for length in lengths if length >= 32) >= 40
-        assert max(lengths) <= 72
-        assert len(set(lengths)) > 20
+        usual = [length for length in lengths if length >= 32]
+        assert (min(usual), max(usual)) == synthetic.LENGTHS
+        assert len(set(lengths)) > 15
 
 
 def object_places(root: Path, video: datasets.Video) -> np.ndarray:
@@ -110,13 +110,12 @@ def test_objects_move_the_way_their_class_says(synthetic_root):
     for video in data.videos()[::9]:
         places = object_places(synthetic_root, video)
         down, right = synthetic.UCF101_MOTIONS[data.classes[video.label]]
-        # A wide frame stretches the paths: right is 4/3 of down.
-        progress = places @ (down, right * 3 / 4)
+        progress = places @ (down, right)
         assert np.all(np.diff(progress[:: max(1, len(progress) // 5)]) > 0), video.name
-        across = places @ (right * 3 / 4, -down)
+        across = places @ (right, -down)
         assert np.ptp(across) < 0.35 * np.ptp(progress), video.name
         distances.append(np.linalg.norm(places[-1] - places[0]) / 48)
-    assert 0.4 < np.mean(distances) < 0.7, "about half the frame's height"
+    assert 0.5 < np.mean(distances) < 0.7, "more than half the frame's height"
 
 
 def test_no_single_frame_gives_the_class_away(synthetic_root):
