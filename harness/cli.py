@@ -217,7 +217,7 @@ def run_paper(
     count = runner.run(
         run.paper, run.recipe, run.request, run.data, run.built, runs, store, machine, runner.command_line()
     )
-    facts, versions = [runner.recipe_facts(run.recipe)], runner.protocol_versions()
+    facts, versions = _recipes(), runner.protocol_versions()
     claims = {paper: _claims().get(paper, [])}
     built = report.build(
         {paper: run.paper},
