@@ -85,6 +85,7 @@ def test_a_key_changes_with_what_can_change_the_result(vcop, what, same):
     elif what == "device":
         narrow = replace(narrow, device_kind="cuda")
     elif what == "epochs":
+        chosen = settings("paper")
         chosen["pretraining"]["vcop"]["optimisation"]["epochs"] += 1
     else:
         suite = replace(suite, versions=suite.versions | {"pretrain": suite.versions["pretrain"] + 1})
