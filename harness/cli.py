@@ -64,6 +64,8 @@ def main() -> None:
     except OSError as error:
         from harness.executors import DISK_FULL
 
+        if error.errno not in DISK_FULL and error.filename is not None:
+            sys.exit(_complain(f"{error.filename}: {error.strerror.lower()}; check the path", 2))
         if error.errno not in DISK_FULL:
             raise
         sys.exit(
@@ -136,17 +138,16 @@ def check_data(
     if data_root is None:
         raise UsageError("check-data needs --data-root DIR (or SUITE_DATA): the folder that holds the datasets")
     data = runner.real_data(list(_split(datasets)) or runner.datasets_in(data_root), data_root)
-    built, suite = plan.Plan(), runner.suite_facts()
+    built, versions = plan.Plan(), runner.protocol_versions()
     for name, facts in data.facts.items():
-        config = {"dataset": name, "skip_unreadable": skip_unreadable}
-        built.add(plan.Stage("check-data", suite.versions["check-data"], config, {}, {name: facts.fingerprint}, "cpu"))
+        built.add(plan.check_stage(name, facts, versions))
     with executors.locked(runs):
-        executors.execute(
-            built, runner.run_stage, data.roots, runs, runner.machine("cpu", None, 1, False), lambda stage: None
-        )
+        machine = runner.machine("cpu", None, 1, False)
+        executors.execute(built, runner.run_stage, data.roots, runs, machine, lambda stage: None)
     for stage in built.stages.values():
-        facts = data.facts[stage.config["dataset"]]
-        for line in runner.describe_check(stage.folder(runs), facts):
+        if not skip_unreadable:
+            runner.refuse_unreadable(stage, runs)
+        for line in runner.describe_check(stage.folder(runs), data.facts[stage.config["dataset"]]):
             print(line)
 
 
@@ -173,7 +174,9 @@ def show_plan(
     from harness import plan
 
     run = _prepare(paper, scale, data_root, datasets, tables, rows, seeds, device, runs, skip_unreadable, planning=True)
-    speed = plan.speed(runs, scale, tflops)
+    settings = run.recipe.settings.model_dump(mode="json")
+    kind = "cuda" if scale != "tiny" and device == "auto" else run.request.device_kind
+    speed = plan.speed(runs, settings, kind, tflops)
     lines, missing = [], 0.0
     for stage in run.built.stages.values():
         done, hours = stage.done(runs), speed.hours(stage)
@@ -185,6 +188,9 @@ def show_plan(
         f"\n{len(lines)} stages for {len(run.built.measurements)} results; what is missing costs about {missing:.2f} {speed.unit} "
         f"at {speed.tflops:.3g} TFLOP/s ({speed.origin})."
     )
+    gigabytes = sum(stage.gigabytes for stage in run.built.stages.values() if not stage.done(runs))
+    if gigabytes >= 0.1:
+        print(f"Features will take {gigabytes:.1f} GB under {runs}.")
     for (table, row), reason in run.built.left_out.items():
         print(f"not planned: {table} {row}: {reason}")
 
@@ -213,7 +219,7 @@ def run_paper(
 
     run = _prepare(paper, scale, data_root, datasets, tables, rows, seeds, device, runs, skip_unreadable)
     store = Store(records or runs / "records")
-    machine = runner.machine(device, workers, run.recipe.settings.compute.threads, tensorboard)
+    machine = _machine(run, device, workers, tensorboard)
     count = runner.run(
         run.paper, run.recipe, run.request, run.data, run.built, runs, store, machine, runner.command_line()
     )
@@ -241,32 +247,23 @@ def compare(
     verdict: Annotated[str | None, typer.Option(help="Only cells with this verdict.")] = None,
 ) -> None:
     """Judge the records of a paper cell by cell."""
-    from harness import compare as verdicts
-    from harness import runner
+    from harness import runner, sections
     from harness.records import Store
 
-    found, recipe = _paper(paper), runner.load_recipe(paper, scale)
-    judged = verdicts.judge(
-        found,
-        Store(_existing(records)).read(paper),
-        scale=scale,
-        recipe_hash=recipe.hash(),
-        protocol_versions=runner.protocol_versions(),
-    )
-    rows = [
-        [
-            one.table,
-            one.row,
-            one.column,
-            found.table(one.table).cell(one.row, one.column).printed or "–",
-            _ours(one),
-            one.verdict,
-            one.reason,
-        ]
-        for one in judged
-        if verdict is None or one.verdict == verdict.upper()
-    ]
-    print(_table(rows, ["table", "row", "column", "printed", "ours", "verdict", "why"]))
+    found = _paper(paper)
+    runner.load_recipe(paper, scale)
+    records_of_paper = Store(_existing(records)).read(paper)
+    results = sections.sections(found, records_of_paper, (), _recipes(), runner.protocol_versions())
+    for section in (one for one in results if one.scale == scale):
+        print(f"\n{section.title}")
+        rows = []
+        for one in section.judgements.values():
+            if verdict is None or one.verdict == verdict.upper():
+                printed = found.table(one.table).cell(one.row, one.column).printed or "–"
+                rows.append([one.table, one.row, one.column, printed, _ours(one), one.verdict, one.reason])
+        print(_table(rows, ["table", "row", "column", "printed", "ours", "verdict", "why"]))
+    if not any(one.scale == scale for one in results):
+        print(f"no results of {paper} at {scale} scale under {records}")
 
 
 @app.command("report")
@@ -342,14 +339,15 @@ def evaluate(
     from harness import runner
     from harness.records import Store
 
-    numbers = tuple(int(part) for part in splits.split(",") if part.strip().isdigit())
-    if not numbers or any(number not in (1, 2, 3) for number in numbers):
+    parts = [part.strip() for part in splits.split(",")]
+    numbers = tuple(int(part) for part in parts if part in ("1", "2", "3"))
+    if len(numbers) != len(parts):
         raise UsageError(f"--splits {splits}: give official split numbers, such as 1 or 1,2,3")
     asked = runner.evaluation(checkpoint, backbone, protocol, dataset, numbers, runner.load_recipe(paper, scale))
     run = _work_out(asked, runner.load_recipe(paper, scale), data_root, _request(seeds, device, skip_unreadable), runs)
     run.data.roots["checkpoint"] = checkpoint.resolve()
     store = Store(runs / "records")
-    machine = runner.machine(device, workers, run.recipe.settings.compute.threads, False)
+    machine = _machine(run, device, workers, False)
     found = []
     runner.run(
         run.paper,
@@ -469,6 +467,19 @@ def _prepare(
             raise UsageError(f"{key} measures nothing on dataset {name!r}; its datasets: {', '.join(sorted(known))}")
     request = _request(seeds, device, skip_unreadable, _split(tables), _split(rows), _split(datasets))
     return _work_out(paper, runner.load_recipe(key, scale), data_root, request, runs, planning=planning)
+
+
+def _machine(run: _Prepared, device: str, workers: int | None, tensorboard: bool):
+    """What the run may use, said on stderr. Raises UsageError where a large scale would start on a CPU unasked."""
+    from harness import runner
+
+    machine = runner.machine(device, workers, run.recipe.settings.compute.threads, tensorboard)
+    if device == "auto" and machine.devices == ("cpu",) and run.recipe.scale != "tiny":
+        raise UsageError(
+            f"--scale {run.recipe.scale}: no GPU was found (nvidia-smi); give --device cpu to run it on the CPU"
+        )
+    print(f"{run.paper.key} at {run.recipe.scale} scale on {', '.join(machine.devices)}", file=sys.stderr)
+    return machine
 
 
 def _request(seeds: int, device: str, skip_unreadable: bool, tables=(), rows=(), datasets=()):

@@ -24,16 +24,18 @@ def describe() -> dict[str, str]:
 
 
 def commit(folder: Path) -> tuple[str, bool]:
-    """(commit, whether files differ from it); ("unknown", True) outside a git checkout."""
+    """(commit, whether code or tables differ from it, new files too); ("unknown", True) outside a git checkout."""
     try:
-        head = subprocess.run(
-            ["git", "rev-parse", "HEAD"], cwd=folder, capture_output=True, text=True, check=True
-        ).stdout.strip()
-        status = ["git", "status", "--porcelain", "--untracked-files=no", "--", "suite", "harness", "reference_tables"]
-        changed = subprocess.run(status, cwd=folder, capture_output=True, text=True, check=True).stdout.strip()
+        top = _git(folder, "rev-parse", "--show-toplevel")
+        changed = _git(Path(top), "status", "--porcelain", "--", "suite", "harness", "reference_tables")
+        return _git(folder, "rev-parse", "HEAD"), bool(changed)
     except (OSError, subprocess.CalledProcessError):
         return "unknown", True
-    return head, bool(changed)
+
+
+def _git(folder: Path, *words: str) -> str:
+    done = subprocess.run(["git", *words], cwd=folder, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
 
 
 def _cpu() -> str:

@@ -52,7 +52,7 @@ def write(rows: list[dict], form: str, out: Path | None) -> None:
     text = (
         frame.to_csv(index=False)
         if form == "csv"
-        else frame.to_json(orient="records", indent=1, force_ascii=False) + "\n"
+        else frame.to_json(orient="records", indent=1, force_ascii=False, double_precision=15) + "\n"
     )
     if out is None:
         sys.stdout.write(text)

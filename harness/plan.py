@@ -49,11 +49,17 @@ class Stage:
     device_kind: str
     # Forward multiply-accumulates in units of 1e9, training passes counted; 0 for stages without a network.
     gmacs: float = 0.0
+    # What it will leave on the disk in 1e9 bytes, where that is much.
+    gigabytes: float = 0.0
 
     @property
     def key(self) -> str:
-        """16 hex digits over everything that can change the result."""
-        content = [self.kind, self.version, self.config, self.inputs, self.data]
+        """16 hex digits over everything that can change the result.
+
+        A frame store is left out: it gives the bytes that decoding gives, and only saves the time.
+        """
+        inputs = {role: key for role, key in self.inputs.items() if not role.startswith("frames:")}
+        content = [self.kind, self.version, self.config, inputs, self.data]
         if self.kind not in DATA_KINDS:
             content.append(self.device_kind)
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
@@ -65,6 +71,11 @@ class Stage:
     def done(self, runs: Path) -> bool:
         """A stage is done when its folder has been renamed into place."""
         return (self.folder(runs) / "result.json").is_file()
+
+    def role(self) -> str:
+        """Its name among the stages behind a result."""
+        dataset = self.config.get("dataset")
+        return f"{self.kind}:{dataset}" if self.kind in (*DATA_KINDS, "features") and dataset else self.kind
 
     def label(self) -> str:
         """A few words for progress bars and listings."""
@@ -94,7 +105,7 @@ class Measurement:
     seed: int
     protocol: str
     stage: str
-    # Stages behind the result, by kind.
+    # Stages behind the result, by kind, or by kind and dataset ("check-data:ucf101") where there can be several.
     stages: dict[str, str]
 
 
@@ -140,7 +151,8 @@ def needed_datasets(paper: Paper, settings: dict, request: Request) -> list[str]
         for cell in table.cells():
             if _runs(cell, request):
                 names.add(cell.dataset)
-                names.update(str(cell.settings[key]) for key in ("gallery",) if key in cell.settings)
+                if "gallery" in cell.settings:
+                    names.add(str(cell.settings["gallery"]))
                 if cell.weights in settings["pretraining"]:
                     names.add(settings["pretraining"][cell.weights]["dataset"])
     return sorted(names)
@@ -173,7 +185,9 @@ def _runs(cell: Cell, request: Request) -> bool:
         cell.source == "own"
         and cell.protocol in PROTOCOLS
         and (not request.rows or cell.row in request.rows)
-        and (not request.datasets or cell.dataset in request.datasets)
+        and (
+            not request.datasets or {cell.dataset, cell.settings.get("gallery", cell.dataset)} <= set(request.datasets)
+        )
     )
 
 
@@ -184,6 +198,16 @@ def _measured_together(table: Table) -> Iterable[list[Cell]]:
         same = (cell.row, cell.dataset, cell.splits, cell.weights, cell.protocol, tuple(sorted(cell.settings.items())))
         groups.setdefault(same, []).append(cell)
     return groups.values()
+
+
+def synthetic_stage(dataset: str, settings: dict, versions: dict[str, int]) -> Stage:
+    """The stage that generates a dataset; its key is the fingerprint of the data."""
+    return Stage("synthetic", versions["synthetic"], {"dataset": dataset, **settings}, {}, {}, "cpu")
+
+
+def check_stage(dataset: str, facts: DataFacts, versions: dict[str, int]) -> Stage:
+    """The stage that checks a dataset on disk."""
+    return Stage("check-data", versions["check-data"], {"dataset": dataset}, {}, {dataset: facts.fingerprint}, "cpu")
 
 
 class _Builder:
@@ -202,6 +226,13 @@ class _Builder:
         if first.weights not in ("random", "imported") and first.weights not in self.settings["pretraining"]:
             self.plan.left_out[table.id, first.row] = f"the recipe has no pretraining {first.weights!r}"
             return
+        if first.protocol == "order-accuracy":
+            pretraining = self.settings["pretraining"][first.weights]
+            if (first.dataset, first.splits) != (pretraining["dataset"], (pretraining["split"],)):
+                self.plan.left_out[table.id, first.row] = (
+                    "order accuracy is taken on the test list of the pretraining split"
+                )
+                return
         measure = {
             "order-accuracy": self._order_accuracy,
             "clip-retrieval": self._retrieval,
@@ -209,17 +240,28 @@ class _Builder:
             "cross-retrieval": self._cross_retrieval,
             "recognition": self._recognition,
         }[first.protocol]
-        seeds = self.request.seeds
-        if first.weights == "random" and first.protocol in ("clip-retrieval", "video-retrieval"):
-            seeds = max(seeds, self.settings["compute"]["baseline_seeds"])
         columns = tuple(cell.column for cell in cells)
         for split in first.splits:
-            for seed in range(seeds):
+            if split not in self.data[first.dataset].sizes:
+                self.plan.left_out[table.id, first.row] = (
+                    f"the data root has no lists of split {split} of {first.dataset}"
+                )
+                continue
+            for seed in range(self._seeds(first)):
                 key = measure(first, split, seed)
-                behind = {self.plan.stages[stage].kind: stage for stage in [*self._before(key), key]}
+                behind = {self.plan.stages[stage].role(): stage for stage in [*self._before(key), key]}
                 self.plan.measurements.append(
                     Measurement(table.id, first.row, columns, first.dataset, split, seed, first.protocol, key, behind)
                 )
+
+    def _seeds(self, cell: Cell) -> int:
+        """Runs of a cell: untrained networks are measured more often, fixed weights in a search only once."""
+        trains = cell.protocol == "recognition"
+        if cell.weights == "imported" and not trains:
+            return 1
+        if cell.weights == "random" and not trains:
+            return max(self.request.seeds, self.settings["compute"]["baseline_seeds"])
+        return self.request.seeds
 
     def _before(self, key: str) -> list[str]:
         found: list[str] = []
@@ -320,7 +362,12 @@ class _Builder:
             "threads": self.settings["compute"]["threads"],
         }
         cost = self._gmacs(cell.backbone, sum(self._size(dataset, split)) * clips)
-        return self._stage("features", config, inputs | self._data_inputs(dataset), [dataset], cost)
+        videos = sum(self._size(dataset, split))
+        # 9,216 numbers of 4 bytes at the paper's input.
+        video = self.settings["video"]
+        cells = max(video["clip_length"] // 8, 1) * max(video["crop"] // 32, 1) ** 2
+        gigabytes = videos * clips * 8 * self.settings["width"] * cells * 4 / 1e9
+        return self._stage("features", config, inputs | self._data_inputs(dataset), [dataset], cost, gigabytes)
 
     def _network(self, cell: Cell, seed: int) -> tuple[dict, dict[str, str]]:
         config = {"backbone": cell.backbone, "width": self.settings["width"], "weights": cell.weights, "seed": seed}
@@ -336,25 +383,29 @@ class _Builder:
         facts = self.data[dataset]
         before = {}
         if facts.synthetic is not None:
-            before["synthetic"] = self._stage("synthetic", {"dataset": dataset, **facts.synthetic}, {}, [])
-        config = {"dataset": dataset, "skip_unreadable": self.request.skip_unreadable}
-        check = self._stage("check-data", config, before, [dataset])
+            before["synthetic"] = self.plan.add(synthetic_stage(dataset, facts.synthetic, self.suite.versions))
+        check = self._stage("check-data", {"dataset": dataset}, before, [dataset])
         inputs = {f"check-data:{dataset}": check}
         if self.settings["video"]["store"]:
             config = {"dataset": dataset, "resize": list(self.settings["video"]["resize"])}
             inputs[f"frames:{dataset}"] = self._stage("frames", config, dict(inputs), [dataset])
         return inputs
 
-    def _stage(self, kind: str, config: dict, inputs: dict, datasets: list[str], gmacs: float = 0.0) -> str:
+    def _stage(
+        self, kind: str, config: dict, inputs: dict, datasets: list[str], gmacs: float = 0.0, gigabytes: float = 0.0
+    ) -> str:
         data = {name: self.data[name].fingerprint for name in datasets}
-        stage = Stage(kind, self.suite.versions[kind], config, inputs, data, self.request.device_kind, gmacs)
+        stage = Stage(kind, self.suite.versions[kind], config, inputs, data, self.request.device_kind, gmacs, gigabytes)
         return self.plan.add(stage)
 
     def _video(self) -> dict:
         return {key: self.settings["video"][key] for key in ("clip_length", "resize", "crop")}
 
     def _size(self, dataset: str, split: int) -> tuple[int, int]:
-        return self.data[dataset].sizes[split]
+        try:
+            return self.data[dataset].sizes[split]
+        except KeyError:
+            raise UsageError(f"{dataset}: the data root has no lists of split {split}; add its list files") from None
 
     def _gmacs(self, backbone: str, clips: int) -> float:
         """Cost of that many forward passes at this scale's width and clip size."""
@@ -378,20 +429,28 @@ class Speed:
         return 2 * stage.gmacs / self.tflops / 1000 / 3600
 
 
-def speed(runs: Path, scale: str, stated: float | None) -> Speed:
-    """The speed to plan by: stated, else measured by finished pretraining stages under `runs`, else taken.
-
-    The tiny scale is for CPU cores, the others are for GPUs.
+def speed(runs: Path, settings: dict, kind: str, stated: float | None) -> Speed:
+    """The speed to plan by: stated, else that of finished pretraining stages under `runs` on the same kind of device, of
+    the same width, clip size and precision, else taken from TAKEN_TFLOPS.
     """
-    kind = "cpu" if scale == "tiny" else "cuda"
     unit = "core-hours" if kind == "cpu" else "GPU-hours"
     if stated is not None:
         return Speed(stated, "stated", unit)
     gmacs = seconds = 0.0
     for path in runs.glob("pretrain/*/result.json"):
         done = json.loads(path.read_text(encoding="utf-8"))
-        if done["device_kind"] == kind:
+        if done["device_kind"] == kind and _alike(done["config"], settings):
             gmacs, seconds = gmacs + done["gmacs"], seconds + done["seconds"]
     if seconds:
         return Speed(2 * gmacs / seconds / 1000, "measured on this machine", unit)
     return Speed(TAKEN_TFLOPS[kind], "taken; --tflops states another", unit)
+
+
+def _alike(config: dict, settings: dict) -> bool:
+    """Whether a pretraining ran at the width, clip size and precision of these settings."""
+    precisions = {pretraining["optimisation"]["precision"] for pretraining in settings["pretraining"].values()}
+    return (
+        config["width"] == settings["width"]
+        and all(config["video"][key] == settings["video"][key] for key in ("clip_length", "crop"))
+        and config["pretraining"]["optimisation"]["precision"] in precisions
+    )

@@ -1,6 +1,7 @@
 """Shows a run: one bar for the whole with the time left and one for each stage under way; plain lines without a terminal."""
 
 import sys
+import threading
 import time
 
 from harness.plan import Stage
@@ -11,12 +12,14 @@ SECONDS_BETWEEN_LINES = 20.0
 
 
 class Display:
-    """Progress of a run's stages on stderr."""
+    """Progress of a run's stages on stderr. Its methods may be called from several threads."""
 
     def __init__(self, stages: list[Stage]):
         self._stages = {stage.key: stage for stage in stages}
         self._weight = {stage.key: BASE_GMACS + stage.gmacs for stage in stages}
         self._share = dict.fromkeys(self._weight, 0.0)
+        self._over: set[str] = set()
+        self._lock = threading.Lock()
         self._started = time.monotonic()
         self._last_line = self._started
         self._tasks: dict[str, int] = {}
@@ -45,26 +48,34 @@ class Display:
 
     def started(self, key: str) -> None:
         """A stage begins."""
-        if self._bars:
-            self._tasks[key] = self._bars.add_task(self._stages[key].label(), total=1.0, left="")
+        with self._lock:
+            if self._bars:
+                self._tasks[key] = self._bars.add_task(self._stages[key].label(), total=1.0, left="")
 
     def moved(self, key: str, done: int, total: int) -> None:
-        """A stage is at `done` of `total`."""
-        self._share[key] = min(done / total, 1.0) if total else 0.0
-        if self._bars and key in self._tasks:
-            self._bars.update(self._tasks[key], completed=self._share[key])
-            self._bars.update(self._whole, completed=self._done(), left=self._left())
-        elif not self._bars and time.monotonic() - self._last_line > SECONDS_BETWEEN_LINES:
-            self._line(f"{self._stages[key].label()} at {100 * self._share[key]:.0f} %")
+        """A stage is at `done` of `total`; a message that comes after its end is passed over."""
+        with self._lock:
+            if key in self._over:
+                return
+            self._share[key] = min(done / total, 1.0) if total else 0.0
+            if self._bars and key in self._tasks:
+                self._bars.update(self._tasks[key], completed=self._share[key])
+                self._bars.update(self._whole, completed=self._done(), left=self._left())
+            elif not self._bars and time.monotonic() - self._last_line > SECONDS_BETWEEN_LINES:
+                self._line(f"{self._stages[key].label()} at {100 * self._share[key]:.0f} %")
 
-    def ended(self, key: str) -> None:
-        """A stage is done."""
-        self._share[key] = 1.0
-        if self._bars:
+    def ended(self, key: str, failure: str = "") -> None:
+        """A stage is over: done, or failed with a message that names it."""
+        with self._lock:
+            self._share[key] = 1.0
+            self._over.add(key)
+            if not self._bars:
+                self._line(failure or f"{self._stages[key].label()} done")
+                return
             self._bars.remove_task(self._tasks.pop(key))
             self._bars.update(self._whole, completed=self._done(), left=self._left())
-        else:
-            self._line(f"{self._stages[key].label()} done")
+            if failure:
+                self._bars.console.print(failure, markup=False, highlight=False, soft_wrap=True)
 
     def _done(self) -> float:
         return sum(self._weight[key] * share for key, share in self._share.items()) / sum(self._weight.values())
@@ -84,9 +95,8 @@ class Display:
 
     def _line(self, what: str) -> None:
         self._last_line = time.monotonic()
-        ended = sum(share == 1.0 for share in self._share.values())
         print(
-            f"[{ended}/{len(self._share)}, {100 * self._done():.0f} %, {self._left()}] {what}",
+            f"[{len(self._over)}/{len(self._share)}, {100 * self._done():.0f} %, {self._left()}] {what}",
             file=sys.stderr,
             flush=True,
         )

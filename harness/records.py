@@ -88,6 +88,8 @@ class Record(BaseModel):
     curves: Annotated[dict[str, list[float | None]], AfterValidator(_null_in_curve_is_nan)] = {}
     # retrieval examples: {query, query_class, neighbours: [{video, class, correct}]}
     examples: list[dict[str, Any]] = []
+    # names of test videos that are shorter than a clip: their clips repeat them from the start
+    short_videos: list[str] = []
     # names of picture files that lie beside the record
     pictures: list[str] = []
     # stage kind -> stage key: where the checkpoints and features of this result are

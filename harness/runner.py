@@ -1,8 +1,10 @@
 """The harness's only door to the suite: recipes, data facts, stages, and the records made of their results."""
 
+import hashlib
 import json
 import os
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,6 +24,10 @@ SKIPPED = {
     "what": "Videos that do not decode are left out of training and tests.",
     "reason": "Asked for with --skip-unreadable; the counts say how many.",
 }
+# From the weakest to what the paper used.
+SCOPES = ("synthetic", "subset", "full")
+# Loader processes of a stage, where nothing else is asked for.
+MOST_WORKERS = 16
 # Protocols that a checkpoint of another code base can be measured under.
 EVALUATED = ("clip-retrieval", "video-retrieval", "recognition")
 
@@ -116,7 +122,7 @@ def synthetic_data(names: list[str], recipe, runs: Path) -> Data:
     settings = recipe.settings.synthetic.model_dump()
     facts, roots, lists = {}, {}, {}
     for name in names:
-        stage = Stage("synthetic", stages.VERSIONS["synthetic"], {"dataset": name, **settings}, {}, {}, "cpu")
+        stage = plan.synthetic_stage(name, settings, stages.VERSIONS)
         sizes, classes = synthetic.sizes(name)
         facts[name] = DataFacts(f"synthetic-{stage.key[:12]}", "synthetic", sizes, classes, settings)
         roots[name] = stage.folder(runs)
@@ -154,33 +160,46 @@ def machine(device: str, workers: int | None, threads: int, tensorboard: bool) -
         raise UsageError(f"--device {device}: no such device; choose auto, cpu, cuda or one of {count} cuda:N")
     if devices == ("cpu",):
         # One-thread stages run side by side; a stage that takes all threads runs alone.
-        return Machine(devices, max(cores // threads, 1) if threads else 1, workers or 0, tensorboard)
-    return Machine(devices, cores, max(cores // len(devices) - 1, 0) if workers is None else workers, tensorboard)
+        return Machine(devices, max(cores // threads, 1) if threads else 1, workers or 0, tensorboard, threads)
+    share = min(max(cores // len(devices) - 1, 0), MOST_WORKERS)
+    return Machine(devices, cores, share if workers is None else workers, tensorboard, threads)
 
 
 def _gpus() -> int:
-    """Number of CUDA devices, asked of the driver's own tool first: torch takes seconds to import."""
+    """Number of CUDA devices this process may use, asked of the driver's own tool: importing torch takes seconds."""
     if shutil.which("nvidia-smi") is None:
         return 0
-    import torch
-
-    return torch.cuda.device_count()
+    listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=False).stdout
+    count = sum(line.startswith("GPU ") for line in listed.splitlines())
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return count if visible is None else min(count, len([name for name in visible.split(",") if name.strip()]))
 
 
 def run_stage(
-    kind, config, inputs, roots, folder, device, workers, tensorboard, progress
+    kind, config, inputs, roots, folder, device, workers, threads, tensorboard, progress
 ) -> tuple[dict, dict[str, str]]:
     """Run one stage of the suite in this process; returns its result and what it says of the device."""
+    import gc
+
     import torch
 
     from suite import stages
 
-    if threads := config.get("threads"):
+    cuda = device.startswith("cuda")
+    if threads:
         torch.set_num_threads(threads)
+    if cuda:
+        torch.cuda.set_device(device)
     runtime = stages.Runtime(device=device, workers=workers, progress=progress, tensorboard=tensorboard)
-    result = stages.run(stages.Job(kind, config, inputs, roots, folder, runtime))
+    try:
+        result = stages.run(stages.Job(kind, config, inputs, roots, folder, runtime))
+    finally:
+        if cuda:
+            # The next stage of this device may run in another process.
+            gc.collect()
+            torch.cuda.empty_cache()
     used = {"threads": str(torch.get_num_threads()), "device": device.split(":")[0]}
-    if device.startswith("cuda"):
+    if cuda:
         used["gpu"] = torch.cuda.get_device_name(device)
         used["cuda"] = str(torch.version.cuda)
     return result, used
@@ -209,6 +228,8 @@ def run(
 
     def finished(stage: Stage) -> None:
         nonlocal written
+        if stage.kind == "check-data" and not request.skip_unreadable:
+            refuse_unreadable(stage, runs)
         for measurement in measured.get(stage.key, []):
             record = _record(paper, recipe, data, built, measurement, runs, command)
             path = store.add(record)
@@ -223,33 +244,48 @@ def run(
     return written
 
 
+def refuse_unreadable(stage: Stage, runs: Path) -> None:
+    """Raise UsageError if a finished check of a dataset found videos that do not decode."""
+    unreadable = _result(stage, runs)["result"]["facts"]["unreadable"]
+    if unreadable:
+        name, reason = next(iter(sorted(unreadable.items())))
+        more = f" (and {len(unreadable) - 1} more)" if len(unreadable) > 1 else ""
+        raise UsageError(
+            f"{stage.config['dataset']}: {name}{more}: {reason}; mend the file, or go on without it by --skip-unreadable"
+        )
+
+
+def _result(stage: Stage, runs: Path) -> dict:
+    return json.loads((stage.folder(runs) / "result.json").read_text(encoding="utf-8"))
+
+
 def _record(
     paper: Paper, recipe, data: Data, built: Plan, measurement: Measurement, runs: Path, command: str
 ) -> Record:
-    """The record of one measurement, from the results of its stages."""
+    """The record of one measurement, from the results of all stages behind it."""
     from suite import datasets
 
-    stages = {kind: built.stages[key] for kind, key in measurement.stages.items()}
-    results = {
-        kind: json.loads((stage.folder(runs) / "result.json").read_text(encoding="utf-8"))
-        for kind, stage in stages.items()
-    }
+    behind = {role: built.stages[key] for role, key in measurement.stages.items()}
+    results = {role: _result(stage, runs) for role, stage in behind.items()}
     last = built.stages[measurement.stage]
-    final = results[last.kind]
-    facts = data.facts[measurement.dataset]
+    final = results[last.role()]
     if not data.lists[measurement.dataset]:
-        data.lists[measurement.dataset] = datasets.load(measurement.dataset, data.roots[measurement.dataset]).lists
+        loaded = datasets.load(measurement.dataset, data.roots[measurement.dataset])
+        data.lists[measurement.dataset] = loaded.lists
+    scope, fingerprint = _identity(data, measurement.dataset, behind)
     counts = dict(final["result"].get("counts", {}))
     for kind in ("pretrain", "finetune"):
         if kind in results:
             counts |= {f"{kind}_{name}": count for name, count in results[kind]["result"]["counts"].items()}
-    # The curves of the training that this protocol is about: fine-tuning where there is one.
-    trained = results.get("finetune") or (results.get("pretrain") if measurement.protocol == "order-accuracy" else None)
-    departures = [d.id for d in recipe.departures if not d.scopes or facts.scope in d.scopes]
-    unreadable = results["check-data"]["result"]["counts"]["unreadable"]
-    if unreadable:
+    checks = [result for role, result in results.items() if role.startswith("check-data")]
+    departures = [d.id for d in recipe.departures if not d.scopes or scope in d.scopes]
+    if unreadable := sum(check["result"]["counts"]["unreadable"] for check in checks):
         counts["unreadable"] = unreadable
         departures.append(SKIPPED["id"])
+    # The curves of the training that this protocol is about: fine-tuning where there is one.
+    trained = results.get("finetune") or (results.get("pretrain") if measurement.protocol == "order-accuracy" else None)
+    computed = [result for role, result in results.items() if behind[role].kind not in plan.DATA_KINDS]
+    commits = sorted({result["commit"] for result in computed})
     record = Record(
         paper=paper.key,
         table=measurement.table,
@@ -259,8 +295,8 @@ def _record(
         split=measurement.split,
         seed=measurement.seed,
         scale=recipe.scale,
-        scope=facts.scope,
-        fingerprint=facts.fingerprint,
+        scope=scope,
+        fingerprint=fingerprint,
         lists=data.lists[measurement.dataset],
         protocol=measurement.protocol,
         protocol_version=last.version,
@@ -271,19 +307,50 @@ def _record(
         outcomes=Outcomes(**final["result"]["outcomes"]) if final["result"].get("outcomes") else None,
         curves=trained["result"]["curves"] if trained else {},
         examples=final["result"].get("examples", []),
+        short_videos=_short_videos(recipe, data, measurement, behind, runs),
         stages=measurement.stages,
         settings=recipe.settings.model_dump(mode="json"),
         departures=departures,
-        environment=final["environment"],
+        environment=final["environment"] | ({"commits": ", ".join(commits)} if len(commits) > 1 else {}),
         commit=final["commit"],
-        dirty=final["dirty"],
+        dirty=any(result["dirty"] for result in computed),
         created=final["created"],
-        seconds=round(sum(result["seconds"] for kind, result in results.items() if kind not in plan.DATA_KINDS), 2),
+        seconds=round(sum(result["seconds"] for result in computed), 2),
         command=command,
     )
     pictures = final["result"].get("pictures", [])
     stem = Path(record.key()).stem
     return record.model_copy(update={"pictures": [f"{stem}__{name}" for name in pictures]})
+
+
+def _identity(data: Data, dataset: str, behind: dict[str, Stage]) -> tuple[str, str]:
+    """Scope and fingerprint of a result: of all data behind it, not only of those it was tested on.
+
+    A network pretrained on a subset makes results of the subset, whatever it is tested on.
+    """
+    touched = sorted({name for stage in behind.values() for name in stage.data})
+    scope = min((data.facts[name].scope for name in touched), key=SCOPES.index)
+    if all(data.facts[name].scope == data.facts[dataset].scope for name in touched) and scope != "subset":
+        return scope, data.facts[dataset].fingerprint
+    if touched == [dataset]:
+        return scope, data.facts[dataset].fingerprint
+    joined = "\n".join(data.facts[name].fingerprint for name in touched)
+    return scope, f"{scope}-{hashlib.sha256(joined.encode()).hexdigest()[:12]}"
+
+
+def _short_videos(recipe, data: Data, measurement: Measurement, behind: dict[str, Stage], runs: Path) -> list[str]:
+    """Test videos that are shorter than a clip, and so were repeated from their start."""
+    from suite import datasets
+
+    if measurement.protocol not in EVALUATED:
+        return []
+    features = behind.get(f"features:{measurement.dataset}")
+    stride = features.config["stride"] if features else 1
+    span = (recipe.settings.video.clip_length - 1) * stride + 1
+    check = behind[f"check-data:{measurement.dataset}"].folder(runs) / "videos.json"
+    frames = json.loads(check.read_text(encoding="utf-8"))["videos"]
+    tested = datasets.load(measurement.dataset, data.roots[measurement.dataset]).splits[measurement.split].test
+    return [video.name for video in tested if frames.get(video.name, span) < span]
 
 
 def command_line() -> str:
@@ -327,7 +394,6 @@ def scales() -> tuple[str, ...]:
 
 def evaluation(checkpoint: Path, backbone: str, protocol: str, dataset: str, splits: tuple[int, ...], recipe) -> Paper:
     """One protocol on an imported checkpoint, as a table without printed numbers. Raises UsageError."""
-    import hashlib
     import re
 
     from suite import backbones, datasets
@@ -422,10 +488,7 @@ def _regression(paper: str, runs: Path, parts: tuple[str, ...], seeds: tuple[int
         built, wanted = Plan(), {}
         inputs = {}
         for name, facts in data.facts.items():
-            config = {"dataset": name, **facts.synthetic}
-            inputs[f"synthetic:{name}"] = built.add(
-                Stage("synthetic", stages.VERSIONS["synthetic"], config, {}, {}, "cpu")
-            )
+            inputs[f"synthetic:{name}"] = built.add(plan.synthetic_stage(name, facts.synthetic, stages.VERSIONS))
         for part in parts or costs:
             for seed in seeds:
                 config = {"paper": paper, "part": part, "seed": seed, "threads": threads, "settings": settings}

@@ -1,11 +1,14 @@
-"""Where randomness comes from: every draw has a seed of its own, so that workers, order and resuming change nothing."""
+"""Where randomness comes from: a draw depends on its keys alone, so that workers, order and resuming change nothing."""
 
 import numpy as np
 import torch
 
 
 def generator(*keys: int) -> torch.Generator:
-    """A generator seeded by non-negative integers, such as (run seed, epoch, sample index)."""
+    """A generator seeded by non-negative integers, such as (run seed, epoch, sample index).
+
+    Zeros at the end of the keys do not count: (3,), (3, 0) and (3, 0, 0) are one stream.
+    """
     state = np.random.SeedSequence(keys).generate_state(1, np.uint64)[0]
     return torch.Generator().manual_seed(int(state) >> 1)
 

@@ -84,7 +84,8 @@ def _check_data(job: Job) -> dict:
 
     name = job.config["dataset"]
     dataset = datasets.load(name, job.roots[name])
-    report = checking.check(dataset, job.config["skip_unreadable"], max(job.runtime.workers, 1), job.runtime.progress)
+    # Unreadable videos are found and counted here; whether a run goes on without them is the caller's choice.
+    report = checking.check(dataset, True, max(job.runtime.workers, 1), job.runtime.progress)
     (job.folder / "videos.json").write_text(json.dumps(report, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     counts = {"listed": len(dataset.videos()), "decoded": report["decoded"], "unreadable": len(report["unreadable"])}
     facts = {"sha256": report["sha256"], "sizes": report["sizes"], "listed": report["listed"]}
@@ -156,7 +157,7 @@ def _backbone(job: Job):
     return network
 
 
-def _clip_order(job: Job, data: _Data):
+def _clip_order(job: Job):
     """The clip-order network of a configuration, and the settings of its tuples."""
     from suite.papers import vcop
 
@@ -176,29 +177,58 @@ def _clip_order(job: Job, data: _Data):
 
 
 def _pretrain(job: Job) -> dict:
-    from suite import training
     from suite.evaluation import finetuning
     from suite.papers import vcop
 
     config, pretraining = job.config, job.config["pretraining"]
     data = _Data(job, pretraining["dataset"])
-    network, span = _clip_order(job, data)
-    listed = data.readable(data.dataset.splits[pretraining["split"]].train)
-    eligible = vcop.long_enough(listed, data.frames, **span)
+    network, span = _clip_order(job)
+    listed = data.dataset.splits[pretraining["split"]].train
+    decoded = data.readable(listed)
+    eligible = vcop.long_enough(decoded, data.frames, **span)
     held = _holdout_size(config["holdout"], data.dataset.scope, len(eligible))
     if len(eligible) <= held:
         raise InputError(
-            f"{data.root}: {len(eligible)} training videos are long enough for a tuple of {pretraining['tuple_length']} clips, "
-            f"and {held} are held out; this needs more or longer videos"
+            f"{data.root}: {len(eligible)} training videos are long enough for a tuple of "
+            f"{pretraining['tuple_length']} clips, and {held} are held out; this needs more or longer videos"
         )
     learnt, validation = finetuning.hold_out(eligible, held, config["seed"])
+    counts = {"listed": len(listed), "decoded": len(decoded), "eligible": len(eligible)}
+    result = _fit(job, data, network, vcop.ClipTuples, learnt, validation, pretraining["optimisation"], span)
+    return result | {"counts": counts | result["counts"]}
+
+
+def _finetune(job: Job) -> dict:
+    from suite.evaluation import finetuning
+
+    config, settings = job.config, job.config["finetuning"]
+    data = _Data(job, config["dataset"])
+    network = finetuning.RecognitionNetwork(_backbone(job), len(data.dataset.classes))
+    listed = data.dataset.splits[config["split"]].train
+    decoded = data.readable(listed)
+    held = _holdout_size(config["holdout"], data.dataset.scope, len(decoded))
+    rest, validation = finetuning.hold_out(decoded, held, config["seed"])
+    learnt = finetuning.few_per_class(rest, settings["videos_per_class"], config["seed"])
+    counts = {"listed": len(listed), "decoded": len(decoded)}
+    length = {"clip_length": config["video"]["clip_length"]}
+    result = _fit(job, data, network, finetuning.RandomClips, learnt, validation, settings["optimisation"], length)
+    return result | {"counts": counts | result["counts"]}
+
+
+def _fit(
+    job: Job, data: _Data, network, samples, learnt: list, validation: list, optimisation: dict, lengths: dict
+) -> dict:
+    """Train a network on `samples` of the training videos, watched on those of the validation videos."""
+    from suite import training
+
+    config = job.config
     source = data.source(config["video"]["resize"])
-    common = span | {"crop": config["video"]["crop"], "seed": config["seed"]}
+    common = lengths | {"crop": config["video"]["crop"], "seed": config["seed"]}
     fitted = training.fit(
         network,
-        vcop.ClipTuples(source, learnt, data.frames, training=True, **common),
-        vcop.ClipTuples(source, validation, data.frames, training=False, **common),
-        recipe.Optimisation(**pretraining["optimisation"]),
+        samples(source, learnt, data.frames, training=True, **common),
+        samples(source, validation, data.frames, training=False, **common),
+        recipe.Optimisation(**optimisation),
         job.folder,
         seed=config["seed"],
         device=job.runtime.device,
@@ -207,11 +237,10 @@ def _pretrain(job: Job) -> dict:
         progress=job.runtime.progress,
         tensorboard=job.runtime.tensorboard,
     )
-    _write_names(job.folder / "validation.txt", validation)
-    counts = {"listed": len(listed), "eligible": len(eligible), "trained": len(learnt), "held_out": held}
+    (job.folder / "validation.txt").write_text("".join(f"{video.name}\n" for video in validation), encoding="utf-8")
     return {
         "curves": fitted["curves"],
-        "counts": counts,
+        "counts": {"trained": len(learnt), "held_out": len(validation)},
         "facts": {"best_epoch": fitted["best_epoch"], "steps": fitted["steps"]},
     }
 
@@ -234,7 +263,7 @@ def _order_accuracy(job: Job) -> dict:
 
     config, pretraining = job.config, job.config["pretraining"]
     data = _Data(job, pretraining["dataset"])
-    network, span = _clip_order(job, data)
+    network, span = _clip_order(job)
     network.load_state_dict(checkpoints.load(job.inputs["pretrain"] / "best.safetensors"))
     listed = data.dataset.splits[pretraining["split"]].test
     videos = vcop.long_enough(data.readable(listed), data.frames, **span)
@@ -246,7 +275,12 @@ def _order_accuracy(job: Job) -> dict:
     # Seed 0 always: every run is asked about the same tuples.
     tuples = vcop.ClipTuples(source, videos, data.frames, crop=config["video"]["crop"], seed=0, training=False, **span)
     right, loss = order.test(
-        network, tuples, pretraining["optimisation"]["batch"], job.runtime.device, job.runtime.progress
+        network,
+        tuples,
+        pretraining["optimisation"]["batch"],
+        job.runtime.device,
+        job.runtime.progress,
+        workers=job.runtime.workers,
     )
     hits = [int(value) for value in right]
     return {
@@ -259,45 +293,6 @@ def _order_accuracy(job: Job) -> dict:
         },
         "outcomes": {"groups": [video.group for video in videos], "trials": 1, "hits": {"accuracy": hits}},
     }
-
-
-def _finetune(job: Job) -> dict:
-    from suite import training
-    from suite.evaluation import finetuning
-
-    config, settings = job.config, job.config["finetuning"]
-    data = _Data(job, config["dataset"])
-    network = finetuning.RecognitionNetwork(_backbone(job), len(data.dataset.classes))
-    listed = data.readable(data.dataset.splits[config["split"]].train)
-    held = _holdout_size(config["holdout"], data.dataset.scope, len(listed))
-    rest, validation = finetuning.hold_out(listed, held, config["seed"])
-    learnt = finetuning.few_per_class(rest, settings["videos_per_class"], config["seed"])
-    source = data.source(config["video"]["resize"])
-    common = {key: config["video"][key] for key in ("clip_length", "crop")} | {"seed": config["seed"]}
-    fitted = training.fit(
-        network,
-        finetuning.RandomClips(source, learnt, data.frames, training=True, **common),
-        finetuning.RandomClips(source, validation, data.frames, training=False, **common),
-        recipe.Optimisation(**settings["optimisation"]),
-        job.folder,
-        seed=config["seed"],
-        device=job.runtime.device,
-        workers=job.runtime.workers,
-        checkpoint_seconds=job.runtime.checkpoint_seconds,
-        progress=job.runtime.progress,
-        tensorboard=job.runtime.tensorboard,
-    )
-    _write_names(job.folder / "validation.txt", validation)
-    counts = {"listed": len(listed), "trained": len(learnt), "held_out": held}
-    return {
-        "curves": fitted["curves"],
-        "counts": counts,
-        "facts": {"best_epoch": fitted["best_epoch"], "steps": fitted["steps"]},
-    }
-
-
-def _write_names(path: Path, videos: list) -> None:
-    path.write_text("".join(f"{video.name}\n" for video in videos), encoding="utf-8")
 
 
 def _recognition(job: Job) -> dict:

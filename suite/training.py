@@ -1,8 +1,10 @@
 """The one training loop, for pretraining and fine-tuning.
 
-A run that is killed at any moment and started again ends bit-identical to one that was never killed (same device,
-processes and threads): what an epoch shows depends on (seed, epoch, index) alone, and everything else that moves
-(weights, optimiser, generators, sums of the epoch under way) is in the checkpoint, which is written beside and renamed.
+A run that is killed at any moment and started again goes on where it was: what an epoch shows depends on (seed, epoch,
+index) alone, and everything else that moves (weights, optimiser, generators, sums of the epoch under way) is in the
+checkpoint, which is written beside and renamed. On a CPU (same processor and threads) it ends bit-identical to one that
+was never killed. On a GPU it ends close to it: atomic additions and cuDNN's choice of algorithms round differently in
+every run.
 """
 
 import io
@@ -18,11 +20,12 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import Dataset, Sampler
 
 from suite import checkpoints
 from suite.errors import InputError, TrainingError
-from suite.precision import full_precision
+from suite.loading import batches_of
+from suite.precision import cudnn_benchmark, full_precision
 from suite.recipe import Optimisation
 from suite.seeding import generator
 
@@ -74,6 +77,8 @@ class EpochBatches(Sampler):
                 yield [(epoch, index) for index in order[low : low + self.batch]]
 
 
+# Every batch but an epoch's last has one shape: cuDNN times its algorithms once.
+@cudnn_benchmark(True)
 def fit(
     network: nn.Module,
     training: Dataset,
@@ -100,8 +105,12 @@ def fit(
         `curves` (one number an epoch), `best_epoch` (0-based), `steps`.
 
     Raises:
+        InputError: a video cannot be read, there is none to train or to validate on, or the checkpoint is damaged.
         TrainingError: a loss is NaN or infinite; names step, learning rate and batch.
     """
+    for videos, purpose in ((training, "training"), (validation, "validation")):
+        if not len(videos):
+            raise InputError(f"no {purpose} video is left; this needs more videos or a smaller hold-out")
     run = _Run(network, training, validation, optimisation, folder, seed, device, workers)
     run.resume()
     state, total = run.state, run.batches_per_epoch * optimisation.epochs
@@ -131,9 +140,6 @@ class _Run:
     """What moves while a network trains."""
 
     def __init__(self, network, training, validation, optimisation, folder, seed, device, workers):
-        if device.startswith("cuda"):
-            # Every batch but an epoch's last has one shape: let cuDNN time its algorithms once.
-            torch.backends.cudnn.benchmark = True
         self.network = network.to(device, memory_format=torch.channels_last_3d)
         self.training, self.validation, self.optimisation = training, validation, optimisation
         self.folder, self.seed, self.device, self.workers = folder, seed, device, workers
@@ -223,15 +229,8 @@ class _Run:
                 correct += int(outcome.correct)
         return loss_sum / len(keys), 100 * correct / len(keys)
 
-    def _load(self, dataset: Dataset, batches) -> DataLoader:
-        # The loader draws a base seed for its workers: from a generator of its own, or a resumed run would draw once more.
-        return DataLoader(
-            dataset,
-            batch_sampler=batches,
-            num_workers=self.workers,
-            pin_memory=self.device.startswith("cuda"),
-            generator=generator(self.seed),
-        )
+    def _load(self, dataset: Dataset, batches) -> Iterator[tuple[Tensor, Tensor]]:
+        return batches_of(dataset, batches, workers=self.workers, pinned=self.device.startswith("cuda"))
 
     def save(self) -> None:
         """Write the checkpoint beside and rename it."""

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import multiprocessing
+import multiprocessing.connection
+import os
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 
 from suite.datasets import Dataset, Video
@@ -75,8 +78,19 @@ def _examine_all(root: Path, videos: tuple[Video, ...], workers: int) -> Iterato
         yield from map(examine, videos)
         return
     # Spawned, not forked: this process may hold threads of torch.
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_parent) as pool:
         yield from pool.map(examine, videos, chunksize=8)
+
+
+def _end_with_parent() -> None:
+    """End this process with its parent: one whose parent was killed would wait for work for ever."""
+
+    def watch() -> None:
+        multiprocessing.connection.wait([multiprocessing.parent_process().sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _examine(root: Path, video: Video) -> tuple[int, str, str, str]:

@@ -7,16 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from operator import itemgetter
 from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from suite.backbones.c3d import max_pool
 from suite.errors import InputError
-from suite.precision import full_precision
+from suite.loading import batches_of
+from suite.precision import cudnn_benchmark, full_precision
 from suite.video import transforms
 from suite.video.clips import clip_indices, evenly_spaced_starts
 
@@ -103,19 +105,11 @@ def run_over_clips(
         done += len(rows)
         progress(done // clips, videos)
 
-    # On a GPU a result is fetched only after the next batch is under way, so that reading and computing overlap.
-    outputs: Tensor | None = None
     for clip_batch in _batches(loader, batch, workers):
+        inputs = transforms.to_network(clip_batch.to(device))
         if device.startswith("cuda"):
-            inputs = transforms.to_network(clip_batch.pin_memory().to(device, non_blocking=True))
             inputs = inputs.contiguous(memory_format=torch.channels_last_3d)
-        else:
-            inputs = transforms.to_network(clip_batch)
-        following = function(inputs)
-        if outputs is not None:
-            store(outputs)
-        outputs = following
-    store(outputs)
+        store(function(inputs))
     return result.reshape(videos, clips, -1)
 
 
@@ -129,14 +123,8 @@ class ClipsOfVideos(Dataset):
     def __len__(self) -> int:
         return len(self.videos)
 
-    def __getitem__(self, index: int) -> Tensor | InputError:
-        """The clips, or the error that stopped them: raised here, a loader process would wrap it in a traceback."""
-        try:
-            return self._clips(self.videos[index].name)
-        except InputError as error:
-            return error
-
-    def _clips(self, name: str) -> Tensor:
+    def __getitem__(self, index: int) -> Tensor:
+        name = self.videos[index].name
         count = self.frames[name]
         span = (self.clip_length - 1) * self.stride + 1
         starts = evenly_spaced_starts(count, span, self.clips)
@@ -155,9 +143,9 @@ class ClipsOfVideos(Dataset):
 def _batches(videos: ClipsOfVideos, batch: int, workers: int) -> Iterator[Tensor]:
     """Clips of all videos in order, `batch` at a time whatever video they are of: uint8 [B, T, crop, crop, 3]."""
     waiting: Tensor | None = None
-    for clips in DataLoader(videos, batch_size=None, num_workers=workers):
-        if isinstance(clips, InputError):
-            raise clips
+    # A loader process reads whole videos, one at a time.
+    one_by_one = [[index] for index in range(len(videos))]
+    for clips in batches_of(videos, one_by_one, workers=workers, collate=itemgetter(0)):
         waiting = clips if waiting is None else torch.cat([waiting, clips])
         while len(waiting) >= batch:
             yield waiting[:batch]
@@ -168,7 +156,9 @@ def _batches(videos: ClipsOfVideos, batch: int, workers: int) -> Iterator[Tensor
 
 @contextmanager
 def frozen(network: nn.Module, bn: Literal["running", "batch"] = "running") -> Iterator[None]:
-    """Evaluate `network` without gradients, in full precision; every module's mode is as before at the end.
+    """Evaluate `network` without gradients, in full precision, by the algorithms that cuDNN takes without timing them.
+
+    Every module's mode is as before at the end.
 
     `bn` as in `extract`: normalise by stored statistics or by those of each batch; the stored ones never change.
     """
@@ -183,7 +173,7 @@ def frozen(network: nn.Module, bn: Literal["running", "batch"] = "running") -> I
             # In training mode without tracking, PyTorch uses the batch's statistics and updates nothing.
             module.training, module.track_running_stats = True, False
     try:
-        with torch.no_grad(), full_precision():
+        with torch.no_grad(), full_precision(), cudnn_benchmark(False):
             yield
     finally:
         for module, tracked in zip(norms, tracking, strict=True):

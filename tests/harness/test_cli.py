@@ -100,6 +100,11 @@ def test_plan_says_what_is_missing_and_what_it_costs(harness, tmp_path):
         (["report", "--format", "latex"], ["--table PAPER.TABLE"]),
         (["compare", "vcop", "--records", "/no/such/records"], ["/no/such/records"]),
         (["export", "cell"], ["choose cells or records"]),
+        (["export", "cells", "--out", "/no/such/folder/cells.json"], ["/no/such/folder"]),
+        (
+            ["evaluate", "--checkpoint", "x.pt", "--backbone", "r3d", "--protocol", "recognition", "--splits", "1,two"],
+            ["--splits 1,two"],
+        ),
         (["export", "cells", "--format", "parquet"], ["--out"]),
         (["unknown-command"], ["unknown-command"]),
     ],
@@ -167,7 +172,7 @@ def test_an_unreadable_video(harness, data, tmp_path, how):
     content = video.read_bytes()
     video.write_bytes({"truncated": content[: len(content) // 2], "empty": b"", "text": b"not a video\n" * 100}[how])
     fails(harness("check-data", "--data-root", data, "--runs", tmp_path / "runs"), "v_MoveRight_g01_c01.avi")
-    assert not list((tmp_path / "runs").glob("*/*/result.json"))
+    # What was found is kept: going on without the video decodes nothing anew.
     code, out, _ = harness("check-data", "--data-root", data, "--runs", tmp_path / "runs", "--skip-unreadable")
     assert code == 0
     assert "75 decoded, 1 unreadable" in out
@@ -186,6 +191,18 @@ def test_a_skipped_video_is_in_the_record_and_the_verdict(harness, data, tmp_pat
     page = (runs / "reports/vcop.md").read_text(encoding="utf-8")
     assert "1 unreadable video" in page
     assert "unreadable-videos-skipped" in page
+
+
+def test_one_dataset_of_a_root_that_lacks_the_other(harness, data, tmp_path):
+    code, out, err = harness("plan", "vcop", "--data-root", data, "--datasets", "ucf101", "--runs", tmp_path / "runs")
+    assert code == 0, err
+    assert "hmdb51" not in out.split("not planned")[0]
+
+
+def test_a_large_scale_does_not_start_on_a_cpu_unasked(harness, data, tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    words = ("--scale", "small", "--datasets", "ucf101", "--data-root", data, "--runs", tmp_path / "runs")
+    fails(harness("run", "vcop", *words), "--device cpu")
 
 
 def test_a_data_set_with_one_test_video_still_runs(harness, tmp_path, made):
@@ -249,6 +266,7 @@ def test_a_full_disk_is_one_line_and_loses_nothing(made, tmp_path):
     assert "Traceback" not in done.stderr
     assert len(list(runs.glob("check-data/*/result.json"))) == 1
     assert not list(runs.glob("frames/*/result.json"))
+    assert not list(runs.glob("features/*/result.json"))
 
 
 # ---------------------------------------------------------------------------------------------------- checkpoints
@@ -270,7 +288,7 @@ def test_a_foreign_checkpoint(harness, made, tmp_path, content):
         "--runs",
         tmp_path / "runs",
     )
-    code, out, err = harness("evaluate", "--checkpoint", path, *words)
+    code, _, err = harness("evaluate", "--checkpoint", path, *words)
     assert code == 2
     assert "weights.pt" in err.splitlines()[-1]
     assert "Traceback" not in err

@@ -1,5 +1,6 @@
 """Plans: what is shared, what a key depends on, what narrows, what it costs."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -112,6 +113,56 @@ def test_narrowing(vcop):
     }
 
 
+def test_a_dataset_that_is_not_asked_for_is_not_needed(vcop):
+    # Cross-dataset retrieval asks both; it must not bring HMDB51 into a run on UCF101.
+    asked = plan.Request(datasets=("ucf101",))
+    assert plan.needed_datasets(vcop, settings("paper"), asked) == ["ucf101"]
+    assert "cross-retrieval" not in kinds(build(vcop, datasets=("ucf101",)))
+    assert kinds(build(vcop))["cross-retrieval"] == 2
+
+
+def test_both_datasets_of_a_cross_retrieval_are_behind_it(vcop):
+    crossed = [one for one in build(vcop).measurements if one.protocol == "cross-retrieval"]
+    for measurement in crossed:
+        assert {f"{kind}:{name}" for kind in ("check-data", "features") for name in ("ucf101", "hmdb51")} <= set(
+            measurement.stages
+        )
+
+
+def test_splits_that_the_data_do_not_have_are_left_out(vcop):
+    facts = runner.official_data(["ucf101"]).facts["ucf101"]
+    data = {"ucf101": replace(facts, sizes={1: facts.sizes[1]})}
+    asked = plan.Request(datasets=("ucf101",), tables=("table4",), rows=("r3d_random",))
+    built = plan.build(vcop, settings("paper"), data, runner.suite_facts(), asked)
+    assert {one.split for one in built.measurements} == {1}
+    assert "no lists of split 3" in built.left_out["table4", "r3d_random"]
+
+
+def test_a_frame_store_is_no_part_of_a_key(vcop):
+    with_store, without = settings("tiny"), settings("tiny")
+    without["video"]["store"] = False
+    data, suite = runner.official_data(["ucf101"]).facts, runner.suite_facts()
+    asked = plan.Request(datasets=("ucf101",), tables=("table1",))
+    stored, direct = (plan.build(vcop, chosen, data, suite, asked) for chosen in (with_store, without))
+    assert "frames" in kinds(stored)
+    assert "frames" not in kinds(direct)
+    assert [one.stage for one in stored.measurements] == [one.stage for one in direct.measurements]
+
+
+def test_a_speed_is_measured_only_on_runs_alike(tmp_path):
+    chosen = settings("tiny")
+    pretraining = chosen["pretraining"]["vcop"]
+    config = {"width": chosen["width"], "video": chosen["video"], "pretraining": pretraining}
+    for number, (name, changed) in enumerate({"alike": {}, "wider": {"width": 64}}.items()):
+        folder = tmp_path / "pretrain" / name
+        folder.mkdir(parents=True)
+        done = {"device_kind": "cpu", "config": config | changed, "gmacs": 100.0, "seconds": 10.0 * (1 + 9 * number)}
+        (folder / "result.json").write_text(json.dumps(done), encoding="utf-8")
+    speed = plan.speed(tmp_path, chosen, "cpu", None)
+    assert speed.origin == "measured on this machine"
+    assert speed.tflops == pytest.approx(0.02)
+
+
 def test_needed_datasets(vcop):
     asked = plan.Request(datasets=("hmdb51",), rows=("c3d_random",))
     assert plan.needed_datasets(vcop, settings("paper"), asked) == ["hmdb51"]
@@ -132,13 +183,13 @@ def test_costs_by_hand(vcop):
     pretrain = next(stage for stage in built.stages.values() if stage.kind == "pretrain")
     # 300 epochs of 9,537 tuples of 3 clips, forward and backward, 19.89 G multiply-accumulates a clip.
     assert pretrain.gmacs == pytest.approx(300 * 9537 * 3 * 3 * 19.89)
-    stated = plan.speed(Path("nowhere"), "paper", 20.0)
+    stated = plan.speed(Path("nowhere"), settings("paper"), "cuda", 20.0)
     assert (stated.unit, stated.origin) == ("GPU-hours", "stated")
     assert stated.hours(pretrain) == pytest.approx(2 * pretrain.gmacs * 1e9 / 20e12 / 3600)
 
 
 def test_the_tiny_scale_counts_core_hours(vcop):
-    assert plan.speed(Path("nowhere"), "tiny", None).unit == "core-hours"
+    assert plan.speed(Path("nowhere"), settings("tiny"), "cpu", None).unit == "core-hours"
     tiny = build(vcop, scale="tiny", tables=("table1",), rows=("r3d",))
     pretrain = next(stage for stage in tiny.stages.values() if stage.kind == "pretrain")
     paper = build(vcop, tables=("table1",), rows=("r3d",))

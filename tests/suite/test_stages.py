@@ -29,7 +29,7 @@ class Bench:
         root = folder / "data"
         synthetic.generate("ucf101", root, settings["synthetic"] | {"classes": CLASSES}, lambda done, total: None)
         self.roots = {"ucf101": root}
-        check, _ = self.run("check-data", {"dataset": "ucf101", "skip_unreadable": False}, {})
+        check, _ = self.run("check-data", {"dataset": "ucf101"}, {})
         self.data = {"check-data:ucf101": check}
         frames, _ = self.run("frames", {"dataset": "ucf101", "resize": settings["video"]["resize"]}, self.data)
         self.stored = self.data | {"frames:ucf101": frames}

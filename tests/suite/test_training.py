@@ -1,5 +1,6 @@
 """The training loop: batches, resuming after SIGKILL, divergence, loader processes."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -15,7 +16,7 @@ from torch import nn
 from torch.utils.data import Dataset
 
 from suite import checkpoints, training
-from suite.errors import TrainingError
+from suite.errors import InputError, TrainingError
 from suite.recipe import Optimisation
 from suite.seeding import generator, seed_everything
 
@@ -57,14 +58,21 @@ class Classifier(nn.Module):
 SETTINGS = Optimisation(batch=8, epochs=3, learning_rate=0.1, momentum=0.9, weight_decay=5e-4, precision="fp32")
 
 
-def fit(folder: Path, *, workers: int = 0, points: Dataset | None = None, seconds: float = 60.0) -> dict:
+def fit(
+    folder: Path,
+    *,
+    workers: int = 0,
+    points: Dataset | None = None,
+    validation: Dataset | None = None,
+    seconds: float = 60.0,
+) -> dict:
     torch.set_num_threads(1)
     seed_everything(3)
     folder.mkdir(exist_ok=True)
     return training.fit(
         Classifier(),
-        points or Points(45),
-        Points(10),
+        Points(45) if points is None else points,
+        Points(10) if validation is None else validation,
         SETTINGS,
         folder,
         seed=3,
@@ -122,6 +130,47 @@ def test_loader_processes_change_nothing(tmp_path):
 def test_a_nan_stops_the_run_and_names_step_rate_and_batch(tmp_path):
     with pytest.raises(TrainingError, match=r"loss is nan at step \d+ .*learning rate 0\.1; batch: .*point11\.avi"):
         fit(tmp_path / "run", points=Points(45, poison=11))
+
+
+class Unreadable(Points):
+    """Points of which one is a video that cannot be read."""
+
+    def __getitem__(self, key):
+        if key[1] == 5:
+            raise InputError("point5.avi: cannot be decoded; replace the file")
+        return super().__getitem__(key)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize("side", ["points", "validation"])
+def test_a_video_that_cannot_be_read_is_named_in_one_line(tmp_path, workers, side):
+    with pytest.raises(InputError) as caught:
+        fit(tmp_path / "run", workers=workers, **{side: Unreadable(10)})
+    assert str(caught.value) == "point5.avi: cannot be decoded; replace the file"
+
+
+@pytest.mark.parametrize(("side", "named"), [("points", "training"), ("validation", "validation")])
+def test_no_video_at_all_is_refused(tmp_path, side, named):
+    with pytest.raises(InputError, match=f"^no {named} video is left; .* more videos or a smaller hold-out$"):
+        fit(tmp_path / "run", **{side: Points(0)})
+    assert not (tmp_path / "run" / "best.safetensors").exists()
+
+
+@pytest.mark.parametrize("before", [False, True])
+@pytest.mark.parametrize("poison", [None, 3])
+def test_cudnn_times_its_algorithms_while_training_only(tmp_path, monkeypatch, before, poison):
+    seen = []
+
+    class Watching(Points):
+        def __getitem__(self, key):
+            seen.append(torch.backends.cudnn.benchmark)
+            return super().__getitem__(key)
+
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", before)
+    with pytest.raises(TrainingError) if poison else contextlib.nullcontext():
+        fit(tmp_path / "run", points=Watching(10, poison))
+    assert set(seen) == {True}
+    assert torch.backends.cudnn.benchmark is before
 
 
 # A run in a process of its own that saves after every step, and is killed by SIGKILL at a given step, or while it writes

@@ -127,6 +127,7 @@ def test_modes_and_switches_are_put_back(backbone, fails):
     backbone.conv2.bn_a.eval()
     torch.set_float32_matmul_precision("high")
     torch.backends.cudnn.conv.fp32_precision = "tf32"
+    torch.backends.cudnn.benchmark = True
     try:
         with contextlib.suppress(KeyError), features.frozen(backbone, "batch"):
             assert not backbone.conv1.training
@@ -134,18 +135,24 @@ def test_modes_and_switches_are_put_back(backbone, fails):
             assert not torch.is_grad_enabled()
             assert torch.backends.cuda.matmul.fp32_precision == "ieee"
             assert torch.backends.cudnn.conv.fp32_precision == "ieee"
+            assert torch.backends.cudnn.allow_tf32 is False
+            assert torch.backends.cudnn.benchmark is False
             assert torch.backends.mkldnn.matmul.fp32_precision == "ieee"
             if fails:
                 raise KeyError
         assert torch.get_float32_matmul_precision() == "high"
         assert torch.backends.cuda.matmul.fp32_precision == "tf32"
         assert torch.backends.cudnn.conv.fp32_precision == "tf32"
+        assert torch.backends.cudnn.rnn.fp32_precision == "tf32"
+        assert torch.backends.cudnn.allow_tf32 is True
+        assert torch.backends.cudnn.benchmark is True
         assert torch.is_grad_enabled()
         assert backbone.conv1.training
         assert not backbone.conv2.bn_a.training
         assert all(m.track_running_stats for m in backbone.modules() if isinstance(m, torch.nn.BatchNorm3d))
     finally:
         torch.set_float32_matmul_precision("highest")
+        torch.backends.cudnn.benchmark = False
         backbone.eval()
 
 

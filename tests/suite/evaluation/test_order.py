@@ -1,0 +1,75 @@
+"""Order accuracy equals a slow reference, whatever the batches and workers."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import torch
+
+from suite import backbones
+from suite.errors import InputError
+from suite.evaluation import order
+from suite.papers import vcop
+from suite.video import store
+
+LENGTHS = {f"v{index}": 16 + index for index in range(7)}
+SPAN = {"clip_length": 4, "tuple_length": 3, "interval": 2}
+
+
+@dataclass(frozen=True)
+class Named:
+    name: str
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("store")
+    drawn = np.random.default_rng(0)
+    store.write(folder, ((name, drawn.integers(0, 256, (n, 36, 41, 3), np.uint8)) for name, n in LENGTHS.items()))
+    return store.FrameStore(folder)
+
+
+@pytest.fixture(scope="module")
+def network():
+    torch.manual_seed(1)
+    built = vcop.ClipOrderNetwork(backbones.build("r3d", 4), tuple_length=3, hidden=8, dropout=0.5)
+    # Running statistics that differ from the initial ones.
+    built.train()(torch.randint(0, 256, (4, 3, 4, 32, 32, 3), dtype=torch.uint8))
+    return built
+
+
+def tuples(source, lengths=LENGTHS) -> vcop.ClipTuples:
+    videos = [Named(name) for name in lengths]
+    return vcop.ClipTuples(source, videos, lengths, crop=32, seed=0, training=False, **SPAN)
+
+
+@pytest.mark.parametrize("batch", [1, 3, 16])
+def test_equals_one_tuple_at_a_time(source, network, batch):
+    asked, seen = tuples(source), []
+    right, loss = order.test(network, asked, batch, "cpu", lambda *at: seen.append(at))
+    assert network.training
+    network.eval()
+    with torch.no_grad():
+        items = [asked[0, index] for index in range(7)]
+        rows = [(network(clips[None])[0].double(), target) for clips, target in items]
+    network.train()
+    assert right == [int(row.argmax()) == target for row, target in rows]
+    assert loss == pytest.approx(np.mean([float(row.logsumexp(0) - row[target]) for row, target in rows]), rel=1e-5)
+    assert seen == [(min(done + batch, 7), 7) for done in range(0, 7, batch)]
+
+
+def test_the_number_of_workers_changes_no_bit(source, network):
+    alone, one, two = (
+        order.test(network, tuples(source), 3, "cpu", lambda *at: None, workers=workers) for workers in (0, 1, 2)
+    )
+    assert alone == one == two
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_video_that_cannot_be_read_is_named_in_one_line(source, network, workers):
+    # A length that the video does not have: the tuple may start behind its end.
+    asked = tuples(source, LENGTHS | {"v4": 5000})
+    with pytest.raises(InputError) as caught:
+        order.test(network, asked, 3, "cpu", lambda *at: None, workers=workers)
+    assert str(caught.value).startswith("v4: has 20 frames, frame ")
+    assert "\n" not in str(caught.value)
