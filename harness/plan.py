@@ -249,7 +249,9 @@ class _Builder:
                 continue
             for seed in range(self._seeds(first)):
                 key = measure(first, split, seed)
-                behind = {self.plan.stages[stage].role(): stage for stage in [*self._before(key), key]}
+                stages = [self.plan.stages[stage] for stage in [*self._before(key), key]]
+                # A frame store plays no part in a result.
+                behind = {stage.role(): stage.key for stage in stages if stage.kind != "frames"}
                 self.plan.measurements.append(
                     Measurement(table.id, first.row, columns, first.dataset, split, seed, first.protocol, key, behind)
                 )
