@@ -23,6 +23,7 @@ SKIPPED = {
     "id": "unreadable-videos-skipped",
     "what": "Videos that do not decode are left out of training and tests.",
     "reason": "Asked for with --skip-unreadable; the counts say how many.",
+    "scopes": ["where asked for"],
 }
 # From the weakest to what the paper used.
 SCOPES = ("synthetic", "subset", "full")
