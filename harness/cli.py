@@ -4,14 +4,28 @@ Exit codes: 0 fine; 1 a gating cell or a stage failed, or a committed report is 
 """
 
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from harness import (
+    claims,
+    executors,
+    exports,
+    golden,
+    html,
+    latex,
+    plan,
+    preparation,
+    report,
+    runner,
+    sections,
+    summary,
+)
 from harness import tables as reference
 from harness.errors import StageError, UsageError
+from harness.records import Store
 
 ROOT = Path(__file__).resolve().parents[1]
 TABLES = ROOT / "reference_tables"
@@ -62,11 +76,9 @@ def main() -> None:
     except typer.Abort:
         sys.exit(1)
     except OSError as error:
-        from harness.executors import DISK_FULL
-
-        if error.errno not in DISK_FULL and error.filename is not None:
+        if error.errno not in executors.DISK_FULL and error.filename is not None:
             sys.exit(_complain(f"{error.filename}: {error.strerror.lower()}; check the path", 2))
-        if error.errno not in DISK_FULL:
+        if error.errno not in executors.DISK_FULL:
             raise
         sys.exit(
             _complain(
@@ -87,10 +99,12 @@ def _complain(message: str, code: int) -> int:
 
 
 def _paper(key: str) -> reference.Paper:
-    papers = reference.load(TABLES)
-    if key not in papers:
-        raise UsageError(f"unknown paper {key!r}; papers: {', '.join(papers)}")
-    return papers[key]
+    return preparation.paper_of(key, TABLES)
+
+
+def _asked(seeds: int, device: str, skip_unreadable: bool, tables=None, rows=None, datasets=None):
+    kind = preparation.device_kind(device)
+    return plan.Request(seeds, _split(tables), _split(rows), _split(datasets), skip_unreadable, kind)
 
 
 def _split(names: list[str] | None) -> tuple[str, ...]:
@@ -100,14 +114,13 @@ def _split(names: list[str] | None) -> tuple[str, ...]:
 @app.command("list")
 def list_papers() -> None:
     """The papers: tables, printed numbers, and which can be run."""
-    from harness import runner
 
     runnable = runner.papers_with_recipe()
     rows = [
         [key, len(paper.tables), paper.numbers, "yes" if key in runnable else "tables only", paper.citation]
         for key, paper in reference.load(TABLES).items()
     ]
-    print(_table(rows, ["paper", "tables", "numbers", "recipe", "citation"]))
+    print(summary.grid(rows, ["paper", "tables", "numbers", "recipe", "citation"]))
 
 
 @app.command()
@@ -120,7 +133,7 @@ def show(paper: PaperKey, table: Annotated[str | None, typer.Option(help="Only t
         for row in entry.rows:
             cells = [entry.cell(row.id, column.id) for column in entry.columns]
             rows.append([row.id, row.label, row.source, *(cell.printed or "–" for cell in cells)])
-        print(_table(rows, ["row", "label", "source", *(column.label for column in entry.columns)]))
+        print(summary.grid(rows, ["row", "label", "source", *(column.label for column in entry.columns)]))
         for note in entry.notes:
             print(f"  note: {note}")
 
@@ -133,7 +146,6 @@ def check_data(
     runs: RunsFolder = RUNS,
 ) -> None:
     """Count, hash and decode every video that the list files name, before any time is spent on training."""
-    from harness import executors, plan, runner
 
     if data_root is None:
         raise UsageError("check-data needs --data-root DIR (or SUITE_DATA): the folder that holds the datasets")
@@ -171,9 +183,9 @@ def show_plan(
     ] = None,
 ) -> None:
     """The stages behind a paper's tables: what is done, what is missing, and what it will cost."""
-    from harness import plan
 
-    run = _prepare(paper, scale, data_root, datasets, tables, rows, seeds, device, runs, skip_unreadable, planning=True)
+    asked = _asked(seeds, device, skip_unreadable, tables, rows, datasets)
+    run = preparation.prepare(_paper(paper), scale, data_root, asked, runs, planning=True)
     settings = run.recipe.settings.model_dump(mode="json")
     kind = "cuda" if scale != "tiny" and device == "auto" else run.request.device_kind
     speed = plan.speed(runs, settings, kind, tflops)
@@ -183,7 +195,7 @@ def show_plan(
         missing += 0 if done else hours
         what = stage.label().removeprefix(stage.kind).strip()
         lines.append([stage.kind, what, stage.key, "done" if done else "missing", f"{hours:.3f}" if hours else "–"])
-    print(_table(lines, ["stage", "what", "key", "state", speed.unit]))
+    print(summary.grid(lines, ["stage", "what", "key", "state", speed.unit]))
     print(
         f"\n{len(lines)} stages for {len(run.built.measurements)} results; what is missing costs about {missing:.2f} {speed.unit} "
         f"at {speed.tflops:.3g} TFLOP/s ({speed.origin})."
@@ -214,16 +226,15 @@ def run_paper(
     ] = False,
 ) -> None:
     """Run a paper's protocol, judge the results, and write a report page under the runs folder."""
-    from harness import report, runner
-    from harness.records import Store
 
-    run = _prepare(paper, scale, data_root, datasets, tables, rows, seeds, device, runs, skip_unreadable)
+    asked = _asked(seeds, device, skip_unreadable, tables, rows, datasets)
+    run = preparation.prepare(_paper(paper), scale, data_root, asked, runs)
     store = Store(records or runs / "records")
-    machine = _machine(run, device, workers, tensorboard)
-    count = runner.run(
-        run.paper, run.recipe, run.request, run.data, run.built, runs, store, machine, runner.command_line()
-    )
-    facts, versions = _recipes(), runner.protocol_versions()
+    machine = preparation.machine(run, device, workers, tensorboard)
+    measured: list = []
+    everything = (run.paper, run.recipe, run.request, run.data, run.built, runs, store, machine, runner.command_line())
+    count = runner.run(*everything, measured.append)
+    facts, versions = preparation.recipes(), runner.protocol_versions()
     claims = {paper: _claims().get(paper, [])}
     built = report.build(
         {paper: run.paper},
@@ -235,7 +246,7 @@ def run_paper(
         protocol_versions=versions,
     )
     report.write(built, runs / "reports")
-    print(_summary(run, store.read(paper), versions))
+    print(summary.of_run(run, measured, versions))
     print(f"\n{count} results in {store.folder}; report: {runs / 'reports' / f'{paper}.md'}")
 
 
@@ -247,21 +258,19 @@ def compare(
     verdict: Annotated[str | None, typer.Option(help="Only cells with this verdict.")] = None,
 ) -> None:
     """Judge the records of a paper cell by cell."""
-    from harness import runner, sections
-    from harness.records import Store
 
     found = _paper(paper)
     runner.load_recipe(paper, scale)
     records_of_paper = Store(_existing(records)).read(paper)
-    results = sections.sections(found, records_of_paper, (), _recipes(), runner.protocol_versions())
+    results = sections.sections(found, records_of_paper, (), preparation.recipes(), runner.protocol_versions())
     for section in (one for one in results if one.scale == scale):
         print(f"\n{section.title}")
         rows = []
         for one in section.judgements.values():
             if verdict is None or one.verdict == verdict.upper():
                 printed = found.table(one.table).cell(one.row, one.column).printed or "–"
-                rows.append([one.table, one.row, one.column, printed, _ours(one), one.verdict, one.reason])
-        print(_table(rows, ["table", "row", "column", "printed", "ours", "verdict", "why"]))
+                rows.append([one.table, one.row, one.column, printed, summary.ours(one), one.verdict, one.reason])
+        print(summary.grid(rows, ["table", "row", "column", "printed", "ours", "verdict", "why"]))
     if not any(one.scale == scale for one in results):
         print(f"no results of {paper} at {scale} scale under {records}")
 
@@ -282,8 +291,6 @@ def write_report(
     ] = "paper",
 ) -> int:
     """Write the report pages from records alone."""
-    from harness import report, runner
-    from harness.records import Store
 
     if form not in ("markdown", "html", "latex"):
         raise UsageError(f"--format {form}: choose markdown, html or latex")
@@ -295,7 +302,7 @@ def write_report(
         papers,
         store.read(),
         _claims(),
-        _recipes(),
+        preparation.recipes(),
         folder=out,
         store=store.folder,
         protocol_versions=runner.protocol_versions(),
@@ -308,8 +315,6 @@ def write_report(
         return 1 if stale else 0
     changed = report.write(built, out)
     if form == "html":
-        from harness import html
-
         page = out / "reports.html"
         page.write_text(html.render(built.pages, out), encoding="utf-8")
         changed.append(page)
@@ -336,18 +341,17 @@ def evaluate(
     skip_unreadable: SkipUnreadable = False,
 ) -> None:
     """Measure a checkpoint of another code base under a paper's protocol."""
-    from harness import runner
-    from harness.records import Store
 
     parts = [part.strip() for part in splits.split(",")]
     numbers = tuple(int(part) for part in parts if part in ("1", "2", "3"))
     if len(numbers) != len(parts):
         raise UsageError(f"--splits {splits}: give official split numbers, such as 1 or 1,2,3")
     asked = runner.evaluation(checkpoint, backbone, protocol, dataset, numbers, runner.load_recipe(paper, scale))
-    run = _work_out(asked, runner.load_recipe(paper, scale), data_root, _request(seeds, device, skip_unreadable), runs)
+    request = _asked(seeds, device, skip_unreadable)
+    run = preparation.work_out(asked, runner.load_recipe(paper, scale), data_root, request, runs)
     run.data.roots["checkpoint"] = checkpoint.resolve()
     store = Store(runs / "records")
-    machine = _machine(run, device, workers, False)
+    machine = preparation.machine(run, device, workers, False)
     found = []
     runner.run(
         run.paper,
@@ -368,7 +372,7 @@ def evaluate(
         [r.dataset, r.split, r.seed, *(f"{r.scores[name]:.2f}" for name in names), r.counts["total"], r.scope]
         for r in found
     ]
-    print(_table(rows, ["dataset", "split", "seed", *names, "of", "data"]))
+    print(summary.grid(rows, ["dataset", "split", "seed", *names, "of", "data"]))
     print(f"\nrecords: {store.folder / 'imported'}")
 
 
@@ -384,8 +388,6 @@ def export(
     ] = None,
 ) -> None:
     """Every printed number, or every result, as a flat table."""
-    from harness import exports
-    from harness.records import Store
 
     if what == "cells":
         rows = exports.cells(reference.load(TABLES))
@@ -399,7 +401,6 @@ def export(
 @app.command()
 def regression(runs: RunsFolder = RUNS) -> int:
     """Run a fixed slice of the tiny scale and hold it against the golden numbers; exit 1 where one does not hold."""
-    from harness import golden, runner
 
     expected = {key: golden.load(TABLES / "golden" / f"{key}.toml") for key in runner.papers_with_recipe()}
     failed = 0
@@ -423,7 +424,6 @@ def bless(
     runs: RunsFolder = RUNS,
 ) -> None:
     """Take the present results of the regression slice as golden numbers."""
-    from harness import golden, runner
 
     _paper(paper)
     reason = golden.checked_reason(reason)
@@ -432,87 +432,7 @@ def bless(
     print("\n".join(golden.bless(TABLES, paper, results, reason, measured)))
 
 
-@dataclass(frozen=True)
-class _Prepared:
-    """A request with everything that it was worked out to."""
-
-    paper: reference.Paper
-    recipe: object
-    request: object
-    data: object
-    built: object
-
-
-def _prepare(
-    key: str,
-    scale: str,
-    data_root,
-    datasets,
-    tables,
-    rows,
-    seeds,
-    device,
-    runs: Path,
-    skip_unreadable,
-    *,
-    planning=False,
-) -> _Prepared:
-    """Tables, recipe, data and plan of a request. Raises UsageError for whatever does not fit together."""
-    from harness import runner
-
-    paper = _paper(key)
-    known = {cell.dataset for table in (*paper.tables, *paper.figures) for cell in table.cells() if cell.dataset}
-    for name in _split(datasets):
-        if name not in known:
-            raise UsageError(f"{key} measures nothing on dataset {name!r}; its datasets: {', '.join(sorted(known))}")
-    request = _request(seeds, device, skip_unreadable, _split(tables), _split(rows), _split(datasets))
-    return _work_out(paper, runner.load_recipe(key, scale), data_root, request, runs, planning=planning)
-
-
-def _machine(run: _Prepared, device: str, workers: int | None, tensorboard: bool):
-    """What the run may use, said on stderr. Raises UsageError where a large scale would start on a CPU unasked."""
-    from harness import runner
-
-    machine = runner.machine(device, workers, run.recipe.settings.compute.threads, tensorboard)
-    if device == "auto" and machine.devices == ("cpu",) and run.recipe.scale != "tiny":
-        raise UsageError(
-            f"--scale {run.recipe.scale}: no GPU was found (nvidia-smi); give --device cpu to run it on the CPU"
-        )
-    print(f"{run.paper.key} at {run.recipe.scale} scale on {', '.join(machine.devices)}", file=sys.stderr)
-    return machine
-
-
-def _request(seeds: int, device: str, skip_unreadable: bool, tables=(), rows=(), datasets=()):
-    from harness import plan, runner
-
-    kind = "cpu" if runner.machine(device, None, 1, False).devices == ("cpu",) else "cuda"
-    return plan.Request(seeds, tables, rows, datasets, skip_unreadable, kind)
-
-
-def _work_out(paper: reference.Paper, recipe, data_root, request, runs: Path, *, planning=False) -> _Prepared:
-    """Data and plan of a request for a paper's tables."""
-    from harness import plan, runner
-
-    scale = recipe.scale
-    settings = recipe.settings.model_dump(mode="json")
-    names = plan.needed_datasets(paper, settings, request)
-    if data_root is not None:
-        data = runner.real_data(names, data_root)
-    elif scale == "tiny":
-        data = runner.synthetic_data(names, recipe, runs)
-    elif planning:
-        data = runner.official_data(names)
-    else:
-        raise UsageError(
-            f"--scale {scale} needs --data-root DIR (or SUITE_DATA): generated data are for the tiny scale"
-        )
-    built = plan.build(paper, settings, data.facts, runner.suite_facts(), request)
-    return _Prepared(paper, recipe, request, data, built)
-
-
 def _claims() -> dict:
-    from harness import claims
-
     return claims.load(TABLES / "claims")
 
 
@@ -522,76 +442,13 @@ def _existing(records: Path) -> Path:
     return records
 
 
-def _ours(one) -> str:
-    """Our number with the half width of its 95 % interval over seeds."""
-    if one.ours is None:
-        return "–"
-    return f"{one.ours:.1f}" if one.half_width is None else f"{one.ours:.1f} ± {one.half_width:.1f}"
-
-
-def _summary(run: _Prepared, records: list, versions: dict[str, int]) -> str:
-    """What was measured in this run, table by table."""
-    from collections import Counter
-
-    from harness import compare as verdicts
-
-    fingerprints = {name: facts.fingerprint for name, facts in run.data.facts.items()}
-    judged = verdicts.judge(
-        run.paper,
-        records,
-        scale=run.recipe.scale,
-        fingerprint=fingerprints,
-        recipe_hash=run.recipe.hash(),
-        protocol_versions=versions,
-    )
-    asked = {(one.table, one.row) for one in run.built.measurements}
-    parts = []
-    for table in (*run.paper.tables, *run.paper.figures):
-        cells = {(one.row, one.column): one for one in judged if one.table == table.id}
-        rows = [
-            [row.label, *(_ours(cells[row.id, column.id]) for column in table.columns)]
-            for row in table.rows
-            if (table.id, row.id) in asked
-        ]
-        if rows:
-            parts.append(
-                f"{table.id}: {table.title}\n" + _table(rows, ["", *(column.label for column in table.columns)])
-            )
-    counts = Counter(one.verdict for one in judged if one.verdict != "CITED")
-    scopes = sorted({facts.scope for facts in run.data.facts.values()})
-    parts.append(
-        f"{run.paper.key}, scale {run.recipe.scale}, {' and '.join(scopes)} data: "
-        + ", ".join(f"{n} {v}" for v, n in counts.items())
-    )
-    return "\n\n".join(parts)
-
-
 def _latex(papers: dict, store, table: str | None, scale: str) -> str:
-    from harness import latex, runner, sections
-
     key, _, table_id = (table or "").partition(".")
     if key not in papers or not table_id:
         raise UsageError("--format latex needs --table PAPER.TABLE, such as vcop.table2")
-    recipes = _recipes()
+    recipes = preparation.recipes()
     found = sections.sections(papers[key], store.read(key), (), recipes, runner.protocol_versions())
     of_scale = [section for section in found if section.scale == scale]
     if not of_scale:
         raise UsageError(f"no results of {key} at scale {scale!r}; scales: {', '.join({one.scale for one in found})}")
     return latex.render(of_scale[0], table_id)
-
-
-def _recipes() -> list[dict]:
-    """Facts of every recipe at every scale."""
-    from harness import runner
-
-    return [
-        runner.recipe_facts(runner.load_recipe(key, scale))
-        for key in runner.papers_with_recipe()
-        for scale in runner.scales()
-    ]
-
-
-def _table(rows: list, headers: list[str]) -> str:
-    from tabulate import tabulate
-
-    return tabulate(rows, headers, tablefmt="simple", disable_numparse=True)

@@ -1,0 +1,92 @@
+"""From the words of a command to tables, recipe, data, plan and machine."""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness import plan, runner, tables
+from harness.errors import UsageError
+from harness.executors import Machine
+from harness.plan import Plan, Request
+from harness.runner import Data
+from harness.tables import Paper
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A request with everything that it was worked out to."""
+
+    paper: Paper
+    # suite.recipe.Recipe at the scale asked for
+    recipe: Any
+    request: Request
+    data: Data
+    built: Plan
+
+
+def paper_of(key: str, folder: Path) -> Paper:
+    """The tables of one paper. Raises UsageError, listing the papers, for an unknown key."""
+    papers = tables.load(folder)
+    if key not in papers:
+        raise UsageError(f"unknown paper {key!r}; papers: {', '.join(papers)}")
+    return papers[key]
+
+
+def prepare(
+    paper: Paper, scale: str, data_root: Path | None, request: Request, runs: Path, *, planning: bool = False
+) -> Prepared:
+    """Recipe, data and plan of a request for a paper. Raises UsageError for whatever does not fit together."""
+    known = {cell.dataset for table in (*paper.tables, *paper.figures) for cell in table.cells() if cell.dataset}
+    for name in request.datasets:
+        if name not in known:
+            raise UsageError(
+                f"{paper.key} measures nothing on dataset {name!r}; its datasets: {', '.join(sorted(known))}"
+            )
+    return work_out(paper, runner.load_recipe(paper.key, scale), data_root, request, runs, planning=planning)
+
+
+def work_out(
+    paper: Paper, recipe, data_root: Path | None, request: Request, runs: Path, *, planning: bool = False
+) -> Prepared:
+    """Data and plan of a request under a given recipe; `planning` makes do with the official lists' sizes."""
+    settings = recipe.settings.model_dump(mode="json")
+    names = plan.needed_datasets(paper, settings, request)
+    if data_root is not None:
+        data = runner.real_data(names, data_root)
+    elif recipe.scale == "tiny":
+        data = runner.synthetic_data(names, recipe, runs)
+    elif planning:
+        data = runner.official_data(names)
+    else:
+        raise UsageError(
+            f"--scale {recipe.scale} needs --data-root DIR (or SUITE_DATA): generated data are for the tiny scale"
+        )
+    return Prepared(
+        paper, recipe, request, data, plan.build(paper, settings, data.facts, runner.suite_facts(), request)
+    )
+
+
+def device_kind(device: str) -> str:
+    """ "cpu" or "cuda", for what --device says. Raises UsageError for a device that is not there."""
+    return "cpu" if runner.machine(device, None, 1, False).devices == ("cpu",) else "cuda"
+
+
+def machine(run: Prepared, device: str, workers: int | None, tensorboard: bool) -> Machine:
+    """What the run may use, said on stderr. Raises UsageError where a large scale would start on a CPU unasked."""
+    found = runner.machine(device, workers, run.recipe.settings.compute.threads, tensorboard)
+    if device == "auto" and found.devices == ("cpu",) and run.recipe.scale != "tiny":
+        raise UsageError(
+            f"--scale {run.recipe.scale}: no GPU was found (nvidia-smi); give --device cpu to run it on the CPU"
+        )
+    print(f"{run.paper.key} at {run.recipe.scale} scale on {', '.join(found.devices)}", file=sys.stderr)
+    return found
+
+
+def recipes() -> list[dict]:
+    """Facts of every recipe at every scale, for reports."""
+    return [
+        runner.recipe_facts(runner.load_recipe(key, scale))
+        for key in runner.papers_with_recipe()
+        for scale in runner.scales()
+    ]
