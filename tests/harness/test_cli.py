@@ -73,7 +73,7 @@ def test_show_prints_cells_as_printed(harness):
 
 
 def test_plan_says_what_is_missing_and_what_it_costs(harness, tmp_path):
-    code, out, _ = harness("plan", "vcop", "--scale", "paper", "--runs", tmp_path, "--tflops", "20", "--device", "cpu")
+    code, out, _ = harness("plan", "vcop", "--scale", "paper", "--runs", tmp_path, "--tflops", "20")
     assert code == 0
     assert "GPU-hours at 20 TFLOP/s (stated)" in out
     stages = [line for line in out.splitlines() if " missing " in line and not line.startswith("not planned")]
