@@ -185,7 +185,7 @@ def show_plan(
     """The stages behind a paper's tables: what is done, what is missing, and what it will cost."""
 
     asked = _asked(seeds, device, skip_unreadable, tables, rows, datasets)
-    run = preparation.prepare(_paper(paper), scale, data_root, asked, runs, planning=True)
+    run = preparation.prepare(_paper(paper), scale, data_root, asked, runs, only_plan=True)
     settings = run.recipe.settings.model_dump(mode="json")
     kind = "cuda" if scale != "tiny" and device == "auto" else run.request.device_kind
     speed = plan.speed(runs, settings, kind, tflops)

@@ -1,25 +1,17 @@
-"""Tables x recipe x scale -> stages: what has to run, in which order, what is done, and what it will cost.
+"""What a plan is made of: stages with their content keys, the measurements they end in, and what they will cost.
 
-Pure: data facts, stage versions and network costs come in as values; nothing is read but `result.json` markers.
+Nothing is read but `result.json` markers.
 A stage's key is its content: kind, version, configuration, data fingerprints, device kind and the keys of its inputs.
 Two tables, or two papers, that need the same stage share it.
 """
 
 import hashlib
 import json
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from harness.errors import UsageError
-from harness.tables import Cell, Paper, Table
-
-# Protocols that this plan can turn into stages.
-PROTOCOLS = ("order-accuracy", "clip-retrieval", "video-retrieval", "recognition", "cross-retrieval")
 # Stages that prepare data: the same on every device.
-DATA_KINDS = ("synthetic", "check-data", "frames", "import")
-# Forward and backward pass, in forward passes.
-TRAINING_PASSES = 3
+DATA_KINDS = ("synthetic", "check-data", "frames", "flow", "import")
 # TFLOP/s taken where nothing is measured or stated. GPU: fp32 without TF32, half of an A100's peak of 19.5. CPU: one core.
 TAKEN_TFLOPS = {"cuda": 10.0, "cpu": 0.03}
 
@@ -56,10 +48,12 @@ class Stage:
     def key(self) -> str:
         """16 hex digits over everything that can change the result.
 
-        A frame store is left out: it gives the bytes that decoding gives, and only saves the time.
+        A frame store is left out: it gives the bytes that decoding gives, and only saves the time. So is the name that a
+        paper gives to its weights: what they are is said by the inputs.
         """
         inputs = {role: key for role, key in self.inputs.items() if not role.startswith("frames:")}
-        content = [self.kind, self.version, self.config, inputs, self.data]
+        config = {name: value for name, value in self.config.items() if name != "weights"}
+        content = [self.kind, self.version, config, inputs, self.data]
         if self.kind not in DATA_KINDS:
             content.append(self.device_kind)
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
@@ -75,7 +69,11 @@ class Stage:
     def role(self) -> str:
         """Its name among the stages behind a result."""
         dataset = self.config.get("dataset")
-        return f"{self.kind}:{dataset}" if self.kind in (*DATA_KINDS, "features") and dataset else self.kind
+        return (
+            f"{self.kind}:{dataset}"
+            if self.kind in (*DATA_KINDS, "features", "probe-features") and dataset
+            else self.kind
+        )
 
     def label(self) -> str:
         """A few words for progress bars and listings."""
@@ -144,62 +142,6 @@ class Suite:
     gmacs: dict[str, float]
 
 
-def needed_datasets(paper: Paper, settings: dict, request: Request) -> list[str]:
-    """Datasets that the request touches: those measured, and those pretrained on."""
-    names = set()
-    for table in _asked(paper, request):
-        for cell in table.cells():
-            if _runs(cell, request):
-                names.add(cell.dataset)
-                if "gallery" in cell.settings:
-                    names.add(str(cell.settings["gallery"]))
-                if cell.weights in settings["pretraining"]:
-                    names.add(settings["pretraining"][cell.weights]["dataset"])
-    return sorted(names)
-
-
-def build(paper: Paper, settings: dict, data: dict[str, DataFacts], suite: Suite, request: Request) -> Plan:
-    """The stages behind every own row that the request asks for.
-
-    Raises UsageError for an unknown table or row.
-    """
-    known_rows = {row.id for table in (*paper.tables, *paper.figures) for row in table.rows}
-    for name in request.rows:
-        if name not in known_rows:
-            raise UsageError(f"{paper.key} has no row {name!r}; rows: {', '.join(sorted(known_rows))}")
-    builder = _Builder(paper.key, settings, data, suite, request)
-    for table in _asked(paper, request):
-        for cells in _measured_together(table):
-            builder.add(table, cells)
-    return builder.plan
-
-
-def _asked(paper: Paper, request: Request) -> list[Table]:
-    if request.tables:
-        return [paper.table(name) for name in request.tables]
-    return [*paper.tables, *paper.figures]
-
-
-def _runs(cell: Cell, request: Request) -> bool:
-    return (
-        cell.source == "own"
-        and cell.protocol in PROTOCOLS
-        and (not request.rows or cell.row in request.rows)
-        and (
-            not request.datasets or {cell.dataset, cell.settings.get("gallery", cell.dataset)} <= set(request.datasets)
-        )
-    )
-
-
-def _measured_together(table: Table) -> Iterable[list[Cell]]:
-    """Cells of a row that one evaluation fills: the same dataset, splits, weights, protocol and settings."""
-    groups: dict[tuple, list[Cell]] = {}
-    for cell in table.cells():
-        same = (cell.row, cell.dataset, cell.splits, cell.weights, cell.protocol, tuple(sorted(cell.settings.items())))
-        groups.setdefault(same, []).append(cell)
-    return groups.values()
-
-
 def synthetic_stage(dataset: str, settings: dict, versions: dict[str, int]) -> Stage:
     """The stage that generates a dataset; its key is the fingerprint of the data."""
     return Stage("synthetic", versions["synthetic"], {"dataset": dataset, **settings}, {}, {}, "cpu")
@@ -208,212 +150,6 @@ def synthetic_stage(dataset: str, settings: dict, versions: dict[str, int]) -> S
 def check_stage(dataset: str, facts: DataFacts, versions: dict[str, int]) -> Stage:
     """The stage that checks a dataset on disk."""
     return Stage("check-data", versions["check-data"], {"dataset": dataset}, {}, {dataset: facts.fingerprint}, "cpu")
-
-
-class _Builder:
-    """Turns measurements into stages, one protocol at a time."""
-
-    def __init__(self, paper: str, settings: dict, data: dict[str, DataFacts], suite: Suite, request: Request):
-        self.paper, self.settings, self.data, self.suite, self.request = paper, settings, data, suite, request
-        self.plan = Plan()
-
-    def add(self, table: Table, cells: list[Cell]) -> None:
-        first = cells[0]
-        if not _runs(first, self.request):
-            if first.source == "own" and first.protocol not in PROTOCOLS:
-                self.plan.left_out[table.id, first.row] = f"protocol {first.protocol} has no runner yet"
-            return
-        if first.weights not in ("random", "imported") and first.weights not in self.settings["pretraining"]:
-            self.plan.left_out[table.id, first.row] = f"the recipe has no pretraining {first.weights!r}"
-            return
-        if first.protocol == "order-accuracy":
-            pretraining = self.settings["pretraining"][first.weights]
-            if (first.dataset, first.splits) != (pretraining["dataset"], (pretraining["split"],)):
-                self.plan.left_out[table.id, first.row] = (
-                    "order accuracy is taken on the test list of the pretraining split"
-                )
-                return
-        measure = {
-            "order-accuracy": self._order_accuracy,
-            "clip-retrieval": self._retrieval,
-            "video-retrieval": self._retrieval,
-            "cross-retrieval": self._cross_retrieval,
-            "recognition": self._recognition,
-        }[first.protocol]
-        columns = tuple(cell.column for cell in cells)
-        for split in first.splits:
-            if split not in self.data[first.dataset].sizes:
-                self.plan.left_out[table.id, first.row] = (
-                    f"the data root has no lists of split {split} of {first.dataset}"
-                )
-                continue
-            for seed in range(self._seeds(first)):
-                key = measure(first, split, seed)
-                stages = [self.plan.stages[stage] for stage in [*self._before(key), key]]
-                # A frame store plays no part in a result.
-                behind = {stage.role(): stage.key for stage in stages if stage.kind != "frames"}
-                self.plan.measurements.append(
-                    Measurement(table.id, first.row, columns, first.dataset, split, seed, first.protocol, key, behind)
-                )
-
-    def _seeds(self, cell: Cell) -> int:
-        """Runs of a cell: untrained networks are measured more often, fixed weights in a search only once."""
-        trains = cell.protocol == "recognition"
-        if cell.weights == "imported" and not trains:
-            return 1
-        if cell.weights == "random" and not trains:
-            return max(self.request.seeds, self.settings["compute"]["baseline_seeds"])
-        return self.request.seeds
-
-    def _before(self, key: str) -> list[str]:
-        found: list[str] = []
-        for earlier in self.plan.stages[key].inputs.values():
-            found += [*self._before(earlier), earlier]
-        return found
-
-    # ------------------------------------------------------------------------------------------------ protocols
-
-    def _order_accuracy(self, cell: Cell, split: int, seed: int) -> str:
-        pretraining = self.settings["pretraining"][cell.weights]
-        pretrain = self._pretrain(cell, seed)
-        tested = self._size(pretraining["dataset"], split)[1]
-        return self._stage(
-            "order-accuracy",
-            self.plan.stages[pretrain].config,
-            self._data_inputs(pretraining["dataset"]) | {"pretrain": pretrain},
-            [pretraining["dataset"]],
-            self._gmacs(cell.backbone, tested * pretraining["tuple_length"]),
-        )
-
-    def _retrieval(self, cell: Cell, split: int, seed: int) -> str:
-        features = self._features(cell, cell.dataset, split, seed)
-        config = {"dataset": cell.dataset, "split": split, "top": list(self.settings["retrieval"]["top"])}
-        inputs = {"features": features}
-        if cell.protocol == "video-retrieval":
-            config["resize"] = list(self.settings["video"]["resize"])
-            inputs |= self._data_inputs(cell.dataset)
-        return self._stage(cell.protocol, config, inputs, [cell.dataset])
-
-    def _cross_retrieval(self, cell: Cell, split: int, seed: int) -> str:
-        gallery = str(cell.settings["gallery"])
-        inputs = {
-            "query": self._features(cell, cell.dataset, split, seed),
-            "gallery": self._features(cell, gallery, split, seed),
-        }
-        inputs |= self._data_inputs(cell.dataset) | self._data_inputs(gallery)
-        config = {
-            "query_dataset": cell.dataset,
-            "gallery_dataset": gallery,
-            "resize": list(self.settings["video"]["resize"]),
-        }
-        return self._stage("cross-retrieval", config, inputs, [cell.dataset, gallery])
-
-    def _recognition(self, cell: Cell, split: int, seed: int) -> str:
-        finetuning = self.settings["finetuning"]
-        network, inputs = self._network(cell, seed)
-        inputs |= self._data_inputs(cell.dataset)
-        config = network | {
-            "dataset": cell.dataset,
-            "split": split,
-            "video": self._video(),
-            "finetuning": finetuning,
-            "holdout": self.settings["holdout"][cell.dataset],
-            "threads": self.settings["compute"]["threads"],
-        }
-        trained, tested = self._size(cell.dataset, split)
-        if finetuning["videos_per_class"]:
-            trained = min(trained, finetuning["videos_per_class"] * self.data[cell.dataset].classes)
-        passes = finetuning["optimisation"]["epochs"] * trained * TRAINING_PASSES
-        finetune = self._stage("finetune", config, inputs, [cell.dataset], self._gmacs(cell.backbone, passes))
-        inputs = self._data_inputs(cell.dataset) | {"finetune": finetune}
-        cost = self._gmacs(cell.backbone, tested * finetuning["test_clips"])
-        return self._stage("recognition", config, inputs, [cell.dataset], cost)
-
-    # ------------------------------------------------------------------------------------------------ stages
-
-    def _pretrain(self, cell: Cell, seed: int) -> str:
-        pretraining = self.settings["pretraining"][cell.weights]
-        dataset = pretraining["dataset"]
-        config = {
-            "backbone": cell.backbone,
-            "width": self.settings["width"],
-            "seed": seed,
-            "video": self._video(),
-            "pretraining": pretraining,
-            "holdout": self.settings["holdout"][dataset],
-            "threads": self.settings["compute"]["threads"],
-        }
-        clips = self._size(dataset, pretraining["split"])[0] * pretraining["tuple_length"]
-        passes = pretraining["optimisation"]["epochs"] * clips * TRAINING_PASSES
-        return self._stage(
-            "pretrain", config, self._data_inputs(dataset), [dataset], self._gmacs(cell.backbone, passes)
-        )
-
-    def _features(self, cell: Cell, dataset: str, split: int, seed: int) -> str:
-        retrieval = self.settings["retrieval"]
-        network, inputs = self._network(cell, seed)
-        clips = int(cell.settings.get("clips", retrieval["clips"]))
-        config = network | {
-            "dataset": dataset,
-            "split": split,
-            "video": self._video(),
-            "clips": clips,
-            "stride": int(cell.settings.get("stride", retrieval["stride"])),
-            "pooling": retrieval["pooling"],
-            "bn": retrieval["random_bn"] if cell.weights == "random" else "running",
-            "threads": self.settings["compute"]["threads"],
-        }
-        cost = self._gmacs(cell.backbone, sum(self._size(dataset, split)) * clips)
-        videos = sum(self._size(dataset, split))
-        # 9,216 numbers of 4 bytes at the paper's input.
-        video = self.settings["video"]
-        cells = max(video["clip_length"] // 8, 1) * max(video["crop"] // 32, 1) ** 2
-        gigabytes = videos * clips * 8 * self.settings["width"] * cells * 4 / 1e9
-        return self._stage("features", config, inputs | self._data_inputs(dataset), [dataset], cost, gigabytes)
-
-    def _network(self, cell: Cell, seed: int) -> tuple[dict, dict[str, str]]:
-        config = {"backbone": cell.backbone, "width": self.settings["width"], "weights": cell.weights, "seed": seed}
-        if cell.weights == "random":
-            return config, {}
-        if cell.weights == "imported":
-            imported = {"backbone": cell.backbone, "width": self.settings["width"], "sha256": cell.settings["sha256"]}
-            return config, {"pretrain": self._stage("import", imported, {}, [])}
-        return config, {"pretrain": self._pretrain(cell, seed)}
-
-    def _data_inputs(self, dataset: str) -> dict[str, str]:
-        """The check of a dataset and, where the recipe stores frames, its frame store; generated data come first."""
-        facts = self.data[dataset]
-        before = {}
-        if facts.synthetic is not None:
-            before["synthetic"] = self.plan.add(synthetic_stage(dataset, facts.synthetic, self.suite.versions))
-        check = self._stage("check-data", {"dataset": dataset}, before, [dataset])
-        inputs = {f"check-data:{dataset}": check}
-        if self.settings["video"]["store"]:
-            config = {"dataset": dataset, "resize": list(self.settings["video"]["resize"])}
-            inputs[f"frames:{dataset}"] = self._stage("frames", config, dict(inputs), [dataset])
-        return inputs
-
-    def _stage(
-        self, kind: str, config: dict, inputs: dict, datasets: list[str], gmacs: float = 0.0, gigabytes: float = 0.0
-    ) -> str:
-        data = {name: self.data[name].fingerprint for name in datasets}
-        stage = Stage(kind, self.suite.versions[kind], config, inputs, data, self.request.device_kind, gmacs, gigabytes)
-        return self.plan.add(stage)
-
-    def _video(self) -> dict:
-        return {key: self.settings["video"][key] for key in ("clip_length", "resize", "crop")}
-
-    def _size(self, dataset: str, split: int) -> tuple[int, int]:
-        try:
-            return self.data[dataset].sizes[split]
-        except KeyError:
-            raise UsageError(f"{dataset}: the data root has no lists of split {split}; add its list files") from None
-
-    def _gmacs(self, backbone: str, clips: int) -> float:
-        """Cost of that many forward passes at this scale's width and clip size."""
-        video = self.settings["video"]
-        volume = video["clip_length"] * video["crop"] ** 2 / (16 * 112**2)
-        return clips * self.suite.gmacs[backbone] * volume * (self.settings["width"] / 64) ** 2
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness import plan, runner, tables
+from harness import planning, runner, tables
 from harness.errors import UsageError
 from harness.executors import Machine
 from harness.plan import Plan, Request
@@ -34,7 +34,7 @@ def paper_of(key: str, folder: Path) -> Paper:
 
 
 def prepare(
-    paper: Paper, scale: str, data_root: Path | None, request: Request, runs: Path, *, planning: bool = False
+    paper: Paper, scale: str, data_root: Path | None, request: Request, runs: Path, *, only_plan: bool = False
 ) -> Prepared:
     """Recipe, data and plan of a request for a paper. Raises UsageError for whatever does not fit together."""
     known = {cell.dataset for table in (*paper.tables, *paper.figures) for cell in table.cells() if cell.dataset}
@@ -43,27 +43,27 @@ def prepare(
             raise UsageError(
                 f"{paper.key} measures nothing on dataset {name!r}; its datasets: {', '.join(sorted(known))}"
             )
-    return work_out(paper, runner.load_recipe(paper.key, scale), data_root, request, runs, planning=planning)
+    return work_out(paper, runner.load_recipe(paper.key, scale), data_root, request, runs, only_plan=only_plan)
 
 
 def work_out(
-    paper: Paper, recipe, data_root: Path | None, request: Request, runs: Path, *, planning: bool = False
+    paper: Paper, recipe, data_root: Path | None, request: Request, runs: Path, *, only_plan: bool = False
 ) -> Prepared:
-    """Data and plan of a request under a given recipe; `planning` makes do with the official lists' sizes."""
+    """Data and plan of a request under a given recipe; `only_plan` makes do with the official lists' sizes."""
     settings = recipe.settings.model_dump(mode="json")
-    names = plan.needed_datasets(paper, settings, request)
+    names = planning.needed_datasets(paper, settings, request)
     if data_root is not None:
         data = runner.real_data(names, data_root)
     elif recipe.scale == "tiny":
         data = runner.synthetic_data(names, recipe, runs)
-    elif planning:
+    elif only_plan:
         data = runner.official_data(names)
     else:
         raise UsageError(
             f"--scale {recipe.scale} needs --data-root DIR (or SUITE_DATA): generated data are for the tiny scale"
         )
     return Prepared(
-        paper, recipe, request, data, plan.build(paper, settings, data.facts, runner.suite_facts(), request)
+        paper, recipe, request, data, planning.build(paper, settings, data.facts, runner.suite_facts(), request)
     )
 
 

@@ -9,7 +9,7 @@ import hashlib
 import json
 import tomllib
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -33,40 +33,85 @@ class Video(Settings):
     crop: int = Field(gt=0)
     # Decode and resize every frame once into one raw file: fast, and as large as the frames.
     store: bool
+    # What networks see: values in [0, 1], or 0 to 255 less a mean, in the order of colours that is named.
+    pixels: Literal["unit", "rgb-mean", "bgr-raw"] = "unit"
 
 
 class Optimisation(Settings):
-    """One training run of SGD at a constant learning rate."""
+    """One training run."""
 
+    optimiser: Literal["sgd", "adam"] = "sgd"
     batch: int = Field(gt=0)
     epochs: int = Field(gt=0)
     learning_rate: float = Field(gt=0)
-    momentum: float = Field(ge=0, lt=1)
+    # The rate is multiplied by `lr_factor` after every `lr_every` epochs, up to epoch `lr_until`; 0: never, and to the end.
+    lr_every: int = Field(default=0, ge=0)
+    lr_factor: float = Field(default=1.0, gt=0, le=1)
+    lr_until: int = Field(default=0, ge=0)
+    # Of SGD; Adam has its usual moments (0.9, 0.999).
+    momentum: float = Field(default=0.0, ge=0, lt=1)
     weight_decay: float = Field(ge=0)
+    # The parameters that decay: all, or the weights of fully connected layers alone.
+    weight_decay_on: Literal["all", "linear"] = "all"
     precision: Literal["fp32", "bf16"]
+    # Weights that are kept: those of the lowest validation loss, or those of the last epoch.
+    keep: Literal["best", "last"] = "best"
 
 
 class Pretraining(Settings):
-    """Clip order prediction on one split of one dataset."""
+    """What every pretext task needs: the data, a network to start from, and how long."""
 
-    pretext: Literal["clip-order"]
     dataset: str
     split: int = Field(ge=1, le=3)
+    # Another pretraining of the recipe whose backbone this one starts from.
+    start: str | None = None
+    optimisation: Optimisation
+
+
+class ClipOrder(Pretraining):
+    """Clip order prediction (vcop, vcop-curriculum)."""
+
+    pretext: Literal["clip-order"]
     # Clips in a tuple, and frames between one clip's end and the next one's start.
     tuple_length: int = Field(ge=2, le=5)
     interval: int = Field(ge=0)
     # Width of the layer that sees a pair of clips, and dropout before the last layer.
     hidden: int = Field(gt=0)
     dropout: float = Field(ge=0, lt=1)
-    optimisation: Optimisation
+
+
+class Statistics(Pretraining):
+    """Regression of motion and appearance statistics (mas)."""
+
+    pretext: Literal["statistics"]
+    labels: Literal["pattern1", "pattern2", "pattern3", "global", "patterns", "motion", "appearance", "joint"]
+    # Labels as they are, 1-based numbers, or each divided by its range.
+    scaled: bool = False
+
+
+class Flow(Settings):
+    """Optical flow between neighbouring frames, at the size that frames are resized to."""
+
+    method: Literal["brox", "dis"]
 
 
 class Finetuning(Settings):
-    """Supervised training of the whole network, and its test on evenly spaced clips."""
+    """Supervised training of the whole network, and its test."""
 
     # Training videos taken of each class after the hold-out; 0 takes all.
     videos_per_class: int = Field(ge=0)
-    test_clips: int = Field(gt=0)
+    # What an epoch shows of a video: one clip at random, or every non-overlapping clip.
+    clips: Literal["one", "all"] = "one"
+    # Clips are mirrored half of the time.
+    flip: bool = False
+    # What is put on the backbone: one linear layer, or the three fully connected layers of the five-convolution C3D.
+    head: Literal["linear", "three-layer"] = "linear"
+    # Evenly spaced clips of a test video; 0 takes every non-overlapping one.
+    test_clips: int = Field(ge=0)
+    # What is averaged over them.
+    test_average: Literal["logits", "softmax"] = "logits"
+    # The first stage that learns; the ones below stay as they were pretrained, statistics of batch norm included.
+    freeze_below: Literal["conv1", "conv2", "conv3", "conv4", "conv5"] = "conv1"
     optimisation: Optimisation
 
 
@@ -80,6 +125,16 @@ class Retrieval(Settings):
     top: tuple[int, ...]
     # Batch-norm statistics of an untrained network: its initial ones, or those of each batch.
     random_bn: Literal["running", "batch"]
+
+
+class Probes(Settings):
+    """Linear classifiers on the features of a frozen network (mas)."""
+
+    # Frames between the starts of neighbouring clips.
+    step: int = Field(gt=0)
+    svm_c: float = Field(gt=0)
+    # What a zero is raised to inside x log(x / 0), of ASLAN's similarities.
+    floor: float = Field(gt=0)
 
 
 class Holdout(Settings):
@@ -111,9 +166,12 @@ class Scale(Settings):
 
     video: Video
     width: int = Field(gt=0)
-    pretraining: dict[str, Pretraining]
+    pretraining: dict[str, Annotated[ClipOrder | Statistics, Field(discriminator="pretext")]]
     finetuning: Finetuning
     retrieval: Retrieval
+    # Where the paper has them.
+    flow: Flow | None = None
+    probes: Probes | None = None
     holdout: dict[str, Holdout]
     synthetic: Synthetic
     compute: Compute

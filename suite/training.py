@@ -12,10 +12,11 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 import torch
@@ -35,10 +36,14 @@ STEPS_BETWEEN_LOOKS = 20
 
 
 class Outcome(NamedTuple):
-    """What a network makes of a batch: its mean loss, and how many samples it got right (both 0-d tensors)."""
+    """What a network makes of a batch, in 0-d tensors."""
 
+    # Mean over the batch.
     loss: Tensor
-    correct: Tensor
+    # How many samples were right, where a task has right and wrong.
+    correct: Tensor | None
+    # Means over the batch of whatever else is worth a curve, 0-d tensors by name.
+    parts: Mapping[str, Tensor] = MappingProxyType({})
 
 
 @dataclass
@@ -49,14 +54,12 @@ class Progress:
     # Batches of this epoch already trained on.
     batch: int = 0
     loss_sum: float = 0.0
-    correct: int = 0
+    # None until a sample could be right or wrong.
+    correct: int | None = None
+    part_sums: dict[str, float] = field(default_factory=dict)
     best_loss: float = float("inf")
     best_epoch: int = -1
-    curves: dict[str, list[float]] = field(
-        default_factory=lambda: {
-            name: [] for name in ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
-        }
-    )
+    curves: dict[str, list[float]] = field(default_factory=dict)
 
 
 class EpochBatches(Sampler):
@@ -82,7 +85,7 @@ class EpochBatches(Sampler):
 def fit(
     network: nn.Module,
     training: Dataset,
-    validation: Dataset,
+    validation: Dataset | None,
     optimisation: Optimisation,
     folder: Path,
     *,
@@ -93,11 +96,11 @@ def fit(
     progress: Callable[[int, int], None] = lambda done, total: None,
     tensorboard: bool = False,
 ) -> dict:
-    """Train `network`, keep the weights of the lowest validation loss, and return the curves.
+    """Train `network`, keep the weights that the recipe says, and return the curves.
 
     Args:
         network: has `outcome(inputs, target) -> Outcome`.
-        training, validation: items by (epoch, index); validation is asked for epoch 0 always.
+        training, validation: items by (epoch, index); validation is asked for epoch 0 always. None: nothing is held out.
         folder: gets `best.safetensors` and `last.safetensors`; holds the checkpoint while training goes on.
         checkpoint_seconds: least time between two checkpoints.
 
@@ -109,8 +112,10 @@ def fit(
         TrainingError: a loss is NaN or infinite; names step, learning rate and batch.
     """
     for videos, purpose in ((training, "training"), (validation, "validation")):
-        if not len(videos):
+        if videos is not None and not len(videos):
             raise InputError(f"no {purpose} video is left; this needs more videos or a smaller hold-out")
+    if validation is None and optimisation.keep == "best":
+        raise InputError("no validation videos to find the best weights by; the recipe should keep the last")
     run = _Run(network, training, validation, optimisation, folder, seed, device, workers)
     run.resume()
     state, total = run.state, run.batches_per_epoch * optimisation.epochs
@@ -143,17 +148,12 @@ class _Run:
         self.network = network.to(device, memory_format=torch.channels_last_3d)
         self.training, self.validation, self.optimisation = training, validation, optimisation
         self.folder, self.seed, self.device, self.workers = folder, seed, device, workers
-        self.optimiser = torch.optim.SGD(
-            network.parameters(),
-            lr=optimisation.learning_rate,
-            momentum=optimisation.momentum,
-            weight_decay=optimisation.weight_decay,
-        )
+        self.optimiser = _optimiser(network, optimisation)
         self.state = Progress()
         self.best = _copy(network.state_dict())
         self.batches_per_epoch = -(-len(training) // optimisation.batch)
-        # Steps whose losses have not been looked at yet: (epoch, batch, keys, loss, correct).
-        self.unseen: list[tuple[int, int, list, Tensor, Tensor]] = []
+        # Steps whose losses have not been looked at yet: (epoch, batch, keys, outcome).
+        self.unseen: list[tuple[int, int, list, Outcome]] = []
         self.patience = STEPS_BETWEEN_LOOKS if device.startswith("cuda") else 1
 
     def stream(self) -> Iterator[tuple[list, tuple[Tensor, Tensor]]]:
@@ -163,8 +163,18 @@ class _Run:
         batches = EpochBatches(*plan, start=start)
         yield from zip(EpochBatches(*plan, start=start), self._load(self.training, batches), strict=True)
 
+    def learning_rate(self) -> float:
+        """The rate of the epoch under way."""
+        settings = self.optimisation
+        if not settings.lr_every:
+            return settings.learning_rate
+        epoch = min(self.state.epoch, settings.lr_until or self.state.epoch)
+        return settings.learning_rate * settings.lr_factor ** (epoch // settings.lr_every)
+
     def step(self, keys: list, batch: tuple[Tensor, Tensor]) -> None:
         self.network.train()
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.learning_rate()
         inputs, target = (tensor.to(self.device, non_blocking=True) for tensor in batch)
         half = self.optimisation.precision == "bf16"
         with nullcontext() if half else full_precision():
@@ -173,61 +183,74 @@ class _Run:
             self.optimiser.zero_grad(set_to_none=True)
             outcome.loss.backward()
         self.optimiser.step()
-        self.unseen.append((self.state.epoch, self.state.batch, keys, outcome.loss.detach(), outcome.correct))
+        # Only numbers are kept: a loss would hold on to its whole graph.
+        parts = {name: part.detach() for name, part in outcome.parts.items()}
+        outcome = Outcome(outcome.loss.detach(), outcome.correct, parts)
+        self.unseen.append((self.state.epoch, self.state.batch, keys, outcome))
         if len(self.unseen) >= self.patience:
             self.look()
 
     def look(self) -> None:
         """Add up the losses since the last look. Raises TrainingError on the first that is not finite."""
-        for epoch, batch, keys, loss, correct in self.unseen:
-            value = float(loss)
-            if not torch.isfinite(loss):
+        for epoch, batch, keys, outcome in self.unseen:
+            value = float(outcome.loss)
+            if not math.isfinite(value):
                 names = ", ".join(self.training.name(index) for _, index in keys)
                 raise TrainingError(
                     f"loss is {value} at step {epoch * self.batches_per_epoch + batch} (epoch {epoch}, batch {batch}), "
-                    f"learning rate {self.optimisation.learning_rate:g}; batch: {names}; "
+                    f"learning rate {self.learning_rate():g}; batch: {names}; "
                     f"lower learning_rate in the recipe or look at these videos"
                 )
             self.state.loss_sum += value * len(keys)
-            self.state.correct += int(correct)
+            if outcome.correct is not None:
+                self.state.correct = (self.state.correct or 0) + int(outcome.correct)
+            for name, part in outcome.parts.items():
+                self.state.part_sums[name] = self.state.part_sums.get(name, 0.0) + float(part) * len(keys)
         self.unseen.clear()
 
     def end_epoch(self) -> None:
         """Close the epoch: validate, keep the best weights."""
         self.look()
         state, size = self.state, len(self.training)
-        loss, accuracy = self.validate()
-        ended = {
-            "train_loss": state.loss_sum / size,
-            "train_accuracy": 100 * state.correct / size,
-            "validation_loss": loss,
-            "validation_accuracy": accuracy,
-        }
-        if not math.isfinite(loss):
-            raise TrainingError(
-                f"validation loss is {loss} after epoch {state.epoch}, learning rate {self.optimisation.learning_rate:g}; "
-                f"lower learning_rate in the recipe"
-            )
+        ended = {"train_loss": state.loss_sum / size}
+        if state.correct is not None:
+            ended["train_accuracy"] = 100 * state.correct / size
+        ended |= {f"train_{name}": total / size for name, total in state.part_sums.items()}
+        if self.validation is not None:
+            ended |= self.validate()
+            if not math.isfinite(ended["validation_loss"]):
+                raise TrainingError(
+                    f"validation loss is {ended['validation_loss']} after epoch {state.epoch}, "
+                    f"learning rate {self.learning_rate():g}; lower learning_rate in the recipe"
+                )
         for name, value in ended.items():
-            state.curves[name].append(value)
-        if loss < state.best_loss:
-            state.best_loss, state.best_epoch = loss, state.epoch
+            state.curves.setdefault(name, []).append(value)
+        if self.optimisation.keep == "last":
+            kept = state.epoch == self.optimisation.epochs - 1
+        else:
+            kept = ended["validation_loss"] < state.best_loss
+            state.best_loss = min(ended["validation_loss"], state.best_loss)
+        if kept:
+            state.best_epoch = state.epoch
             self.best = _copy(self.network.state_dict())
-        state.epoch, state.batch, state.loss_sum, state.correct = state.epoch + 1, 0, 0.0, 0
+        state.epoch, state.batch, state.loss_sum, state.correct, state.part_sums = state.epoch + 1, 0, 0.0, None, {}
 
     @torch.no_grad()
-    def validate(self) -> tuple[float, float]:
-        """Mean loss and accuracy (percent) over the validation videos; draws nothing from torch's generators."""
+    def validate(self) -> dict[str, float]:
+        """Mean loss, accuracy (percent) and parts over the validation videos; draws nothing from torch's generators."""
         self.network.eval()
         keys = [(0, index) for index in range(len(self.validation))]
         batches = [keys[low : low + self.optimisation.batch] for low in range(0, len(keys), self.optimisation.batch)]
-        loss_sum, correct = 0.0, 0
+        sums = {"validation_loss": 0.0}
         with full_precision():
             for inputs, target in self._load(self.validation, batches):
                 outcome = self.network.outcome(inputs.to(self.device), target.to(self.device))
-                loss_sum += float(outcome.loss) * len(target)
-                correct += int(outcome.correct)
-        return loss_sum / len(keys), 100 * correct / len(keys)
+                sums["validation_loss"] += float(outcome.loss) * len(target)
+                if outcome.correct is not None:
+                    sums["validation_accuracy"] = sums.get("validation_accuracy", 0.0) + 100 * int(outcome.correct)
+                for name, part in outcome.parts.items():
+                    sums[f"validation_{name}"] = sums.get(f"validation_{name}", 0.0) + float(part) * len(target)
+        return {name: total / len(keys) for name, total in sums.items()}
 
     def _load(self, dataset: Dataset, batches) -> Iterator[tuple[Tensor, Tensor]]:
         return batches_of(dataset, batches, workers=self.workers, pinned=self.device.startswith("cuda"))
@@ -268,6 +291,22 @@ class _Run:
         torch.set_rng_state(content["rng"])
         if content["cuda_rng"] is not None:
             torch.cuda.set_rng_state(content["cuda_rng"], self.device)
+
+
+def _optimiser(network: nn.Module, settings: Optimisation) -> torch.optim.Optimizer:
+    learnt = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    if settings.weight_decay_on == "linear":
+        linear = {id(module.weight) for module in network.modules() if isinstance(module, nn.Linear)}
+        groups = [
+            {"params": [parameter for parameter in learnt if id(parameter) in linear]},
+            {"params": [parameter for parameter in learnt if id(parameter) not in linear], "weight_decay": 0.0},
+        ]
+    else:
+        groups = [{"params": learnt}]
+    common = {"lr": settings.learning_rate, "weight_decay": settings.weight_decay}
+    if settings.optimiser == "adam":
+        return torch.optim.Adam(groups, **common)
+    return torch.optim.SGD(groups, momentum=settings.momentum, **common)
 
 
 def _copy(state: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 NAMES = ("c3d", "r3d", "r2plus1d")
 
 
-def build(name: str, width: int = 64) -> nn.Module:
+def build(name: str, width: int = 64, clip: tuple[int, int, int] = (16, 112, 112)) -> nn.Module:
     """A freshly initialised network (PyTorch's default initialisation, drawn from torch's generator).
 
     Args:

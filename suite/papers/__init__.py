@@ -1,1 +1,15 @@
-"""One pair of files per paper: <key>.py holds its pretext task, <key>.toml its settings at every scale."""
+"""The papers: one module and one recipe each. A recipe names its pretext task; here is where each task is at home.
+
+A task's module offers `eligible(videos, frames, pretraining, video)`, `network(backbone, pretraining, video)` and
+`samples(data, videos, pretraining, video, seed=, training=)`.
+"""
+
+from importlib import import_module
+from types import ModuleType
+
+_HOMES = {"clip-order": "vcop", "statistics": "mas"}
+
+
+def pretext(task: str) -> ModuleType:
+    """The module of a pretext task by the name that recipes give it."""
+    return import_module(f"suite.papers.{_HOMES[task]}")

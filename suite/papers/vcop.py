@@ -112,3 +112,29 @@ class ClipOrderNetwork(nn.Module):
         logits = self(clips)
         loss = nn.functional.cross_entropy(logits.float(), target)
         return Outcome(loss, (logits.argmax(1) == target).sum())
+
+
+def _span(pretraining: dict, video: dict) -> dict[str, int]:
+    return {
+        "clip_length": video["clip_length"],
+        "tuple_length": pretraining["tuple_length"],
+        "interval": pretraining["interval"],
+    }
+
+
+def eligible(videos: Sequence, frames: dict[str, int], pretraining: dict, video: dict) -> list:
+    """The videos that a recipe's pretraining can use."""
+    return long_enough(videos, frames, **_span(pretraining, video))
+
+
+def network(backbone: nn.Module, pretraining: dict, video: dict) -> ClipOrderNetwork:
+    """The network of a recipe's pretraining."""
+    head = {key: pretraining[key] for key in ("tuple_length", "hidden", "dropout")}
+    return ClipOrderNetwork(backbone, **head)
+
+
+def samples(data, videos: Sequence, pretraining: dict, video: dict, *, seed: int, training: bool) -> ClipTuples:
+    """The tuples of a recipe's pretraining. `data` holds frame counts and gives a source of resized frames."""
+    source = data.source(video["resize"])
+    common = {"crop": video["crop"], "seed": seed, "training": training}
+    return ClipTuples(source, videos, data.frames, **_span(pretraining, video), **common)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import plan, runner, tables
+from harness import plan, planning, runner, tables
 from harness.errors import UsageError
 
 ROOT = Path(__file__).parents[2]
@@ -23,7 +23,7 @@ def settings(scale: str) -> dict:
 
 def build(paper, scale="paper", **asked) -> plan.Plan:
     data = runner.official_data(["ucf101", "hmdb51"]).facts
-    return plan.build(paper, settings(scale), data, runner.suite_facts(), plan.Request(**asked))
+    return planning.build(paper, settings(scale), data, runner.suite_facts(), plan.Request(**asked))
 
 
 def kinds(built: plan.Plan) -> dict[str, int]:
@@ -78,7 +78,7 @@ def test_a_key_changes_with_what_can_change_the_result(vcop, what, same):
         settings("paper"),
     )
     narrow = replace(asked, tables=("table1",), rows=("r3d",))
-    before = plan.build(vcop, chosen, data, suite, narrow)
+    before = planning.build(vcop, chosen, data, suite, narrow)
     if what == "fingerprint":
         data = {"ucf101": replace(data["ucf101"], fingerprint="subset-000000000000")}
     elif what == "scope":
@@ -90,7 +90,7 @@ def test_a_key_changes_with_what_can_change_the_result(vcop, what, same):
         chosen["pretraining"]["vcop"]["optimisation"]["epochs"] += 1
     else:
         suite = replace(suite, versions=suite.versions | {"pretrain": suite.versions["pretrain"] + 1})
-    after = plan.build(vcop, chosen, data, suite, narrow)
+    after = planning.build(vcop, chosen, data, suite, narrow)
     pretrain = {stage.key for stage in before.stages.values() if stage.kind == "pretrain"}
     assert (pretrain <= set(after.stages)) == same
     # What comes after a changed stage changes with it.
@@ -116,7 +116,7 @@ def test_narrowing(vcop):
 def test_a_dataset_that_is_not_asked_for_is_not_needed(vcop):
     # Cross-dataset retrieval asks both; it must not bring HMDB51 into a run on UCF101.
     asked = plan.Request(datasets=("ucf101",))
-    assert plan.needed_datasets(vcop, settings("paper"), asked) == ["ucf101"]
+    assert planning.needed_datasets(vcop, settings("paper"), asked) == ["ucf101"]
     assert "cross-retrieval" not in kinds(build(vcop, datasets=("ucf101",)))
     assert kinds(build(vcop))["cross-retrieval"] == 2
 
@@ -133,7 +133,7 @@ def test_splits_that_the_data_do_not_have_are_left_out(vcop):
     facts = runner.official_data(["ucf101"]).facts["ucf101"]
     data = {"ucf101": replace(facts, sizes={1: facts.sizes[1]})}
     asked = plan.Request(datasets=("ucf101",), tables=("table4",), rows=("r3d_random",))
-    built = plan.build(vcop, settings("paper"), data, runner.suite_facts(), asked)
+    built = planning.build(vcop, settings("paper"), data, runner.suite_facts(), asked)
     assert {one.split for one in built.measurements} == {1}
     assert "no lists of split 3" in built.left_out["table4", "r3d_random"]
 
@@ -143,7 +143,7 @@ def test_a_frame_store_is_no_part_of_a_key(vcop):
     without["video"]["store"] = False
     data, suite = runner.official_data(["ucf101"]).facts, runner.suite_facts()
     asked = plan.Request(datasets=("ucf101",), tables=("table1",))
-    stored, direct = (plan.build(vcop, chosen, data, suite, asked) for chosen in (with_store, without))
+    stored, direct = (planning.build(vcop, chosen, data, suite, asked) for chosen in (with_store, without))
     assert "frames" in kinds(stored)
     assert "frames" not in kinds(direct)
     assert [one.stage for one in stored.measurements] == [one.stage for one in direct.measurements]
@@ -165,9 +165,9 @@ def test_a_speed_is_measured_only_on_runs_alike(tmp_path):
 
 def test_needed_datasets(vcop):
     asked = plan.Request(datasets=("hmdb51",), rows=("c3d_random",))
-    assert plan.needed_datasets(vcop, settings("paper"), asked) == ["hmdb51"]
+    assert planning.needed_datasets(vcop, settings("paper"), asked) == ["hmdb51"]
     asked = plan.Request(datasets=("hmdb51",), rows=("c3d_vcop",))
-    assert plan.needed_datasets(vcop, settings("paper"), asked) == ["hmdb51", "ucf101"]
+    assert planning.needed_datasets(vcop, settings("paper"), asked) == ["hmdb51", "ucf101"]
 
 
 @pytest.mark.parametrize(

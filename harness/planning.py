@@ -1,0 +1,336 @@
+"""Tables x recipe x scale -> stages: what has to run, and in which order.
+
+Pure: data facts, stage versions and network costs come in as values.
+"""
+
+from collections.abc import Iterable
+
+from harness.errors import UsageError
+from harness.plan import DataFacts, Measurement, Plan, Request, Stage, Suite, synthetic_stage
+from harness.tables import Cell, Paper, Table
+
+# Forward and backward pass, in forward passes.
+TRAINING_PASSES = 3
+# Clips of 16 frames that follow each other in a video of UCF101, at its mean length; for estimates only.
+CLIPS_OF_VIDEO = 11
+# Protocols that can be turned into stages, and the method of the builder that does it.
+PROTOCOLS = {
+    "order-accuracy": "_pretext_test",
+    "statistics-errors": "_pretext_test",
+    "clip-retrieval": "_retrieval",
+    "layer-retrieval": "_retrieval",
+    "video-retrieval": "_retrieval",
+    "cross-retrieval": "_cross_retrieval",
+    "recognition": "_recognition",
+    "aslan": "_probe",
+    "scenes": "_probe",
+}
+# Protocols that test a pretext network, head and all.
+PRETEXT_PROTOCOLS = ("order-accuracy", "statistics-errors")
+
+
+def needed_datasets(paper: Paper, settings: dict, request: Request) -> list[str]:
+    """Datasets that the request touches: those measured, and those pretrained on."""
+    names = set()
+    for table in _asked(paper, request):
+        for cell in table.cells():
+            if _runs(cell, request):
+                names.add(cell.dataset)
+                if "gallery" in cell.settings:
+                    names.add(str(cell.settings["gallery"]))
+                if "finetuned_on" in cell.settings:
+                    names.add(str(cell.settings["finetuned_on"]))
+                weights = cell.weights
+                while weights in settings["pretraining"]:
+                    names.add(settings["pretraining"][weights]["dataset"])
+                    weights = settings["pretraining"][weights]["start"]
+    return sorted(names)
+
+
+def build(paper: Paper, settings: dict, data: dict[str, DataFacts], suite: Suite, request: Request) -> Plan:
+    """The stages behind every own row that the request asks for.
+
+    Raises UsageError for an unknown table or row.
+    """
+    known_rows = {row.id for table in (*paper.tables, *paper.figures) for row in table.rows}
+    for name in request.rows:
+        if name not in known_rows:
+            raise UsageError(f"{paper.key} has no row {name!r}; rows: {', '.join(sorted(known_rows))}")
+    builder = _Builder(paper.key, settings, data, suite, request)
+    for table in _asked(paper, request):
+        for cells in _measured_together(table):
+            builder.add(table, cells)
+    return builder.plan
+
+
+def _asked(paper: Paper, request: Request) -> list[Table]:
+    if request.tables:
+        return [paper.table(name) for name in request.tables]
+    return [*paper.tables, *paper.figures]
+
+
+def _runs(cell: Cell, request: Request) -> bool:
+    return (
+        cell.source == "own"
+        and cell.protocol in PROTOCOLS
+        and (not request.rows or cell.row in request.rows)
+        and (
+            not request.datasets or {cell.dataset, cell.settings.get("gallery", cell.dataset)} <= set(request.datasets)
+        )
+    )
+
+
+def _measured_together(table: Table) -> Iterable[list[Cell]]:
+    """Cells of a row that one evaluation fills: the same dataset, splits, weights, protocol and settings."""
+    groups: dict[tuple, list[Cell]] = {}
+    for cell in table.cells():
+        same = (cell.row, cell.dataset, cell.splits, cell.weights, cell.protocol, tuple(sorted(cell.settings.items())))
+        groups.setdefault(same, []).append(cell)
+    return groups.values()
+
+
+class _Builder:
+    """Turns measurements into stages, one protocol at a time."""
+
+    def __init__(self, paper: str, settings: dict, data: dict[str, DataFacts], suite: Suite, request: Request):
+        self.paper, self.settings, self.data, self.suite, self.request = paper, settings, data, suite, request
+        self.plan = Plan()
+
+    def add(self, table: Table, cells: list[Cell]) -> None:
+        first = cells[0]
+        if not _runs(first, self.request):
+            if first.source == "own" and first.protocol not in PROTOCOLS:
+                self.plan.left_out[table.id, first.row] = f"protocol {first.protocol} has no runner yet"
+            return
+        if first.weights not in ("random", "imported") and first.weights not in self.settings["pretraining"]:
+            self.plan.left_out[table.id, first.row] = f"the recipe has no pretraining {first.weights!r}"
+            return
+        if first.protocol in PRETEXT_PROTOCOLS:
+            pretraining = self.settings["pretraining"][first.weights]
+            if (first.dataset, first.splits) != (pretraining["dataset"], (pretraining["split"],)):
+                self.plan.left_out[table.id, first.row] = (
+                    "a pretext task is tested on the test list of the pretraining split"
+                )
+                return
+        measure = getattr(self, PROTOCOLS[first.protocol])
+        columns = tuple(cell.column for cell in cells)
+        for split in first.splits:
+            if split not in self.data[first.dataset].sizes:
+                self.plan.left_out[table.id, first.row] = (
+                    f"the data root has no lists of split {split} of {first.dataset}"
+                )
+                continue
+            for seed in range(self._seeds(first)):
+                key = measure(first, split, seed)
+                stages = [self.plan.stages[stage] for stage in [*self._before(key), key]]
+                # A frame store plays no part in a result.
+                behind = {stage.role(): stage.key for stage in stages if stage.kind != "frames"}
+                self.plan.measurements.append(
+                    Measurement(table.id, first.row, columns, first.dataset, split, seed, first.protocol, key, behind)
+                )
+
+    def _seeds(self, cell: Cell) -> int:
+        """Runs of a cell: untrained networks are measured more often, fixed weights in a search only once."""
+        trains = cell.protocol == "recognition" or "finetuned_on" in cell.settings
+        if cell.weights == "imported" and not trains:
+            return 1
+        if cell.weights == "random" and not trains:
+            return max(self.request.seeds, self.settings["compute"]["baseline_seeds"])
+        return self.request.seeds
+
+    def _before(self, key: str) -> list[str]:
+        found: list[str] = []
+        for earlier in self.plan.stages[key].inputs.values():
+            found += [*self._before(earlier), earlier]
+        return found
+
+    # ------------------------------------------------------------------------------------------------ protocols
+
+    def _pretext_test(self, cell: Cell, split: int, seed: int) -> str:
+        pretraining = self.settings["pretraining"][cell.weights]
+        pretrain = self._pretrain(cell.backbone, cell.weights, seed)
+        clips = self._size(pretraining["dataset"], split)[1] * _clips_of_sample(pretraining)
+        inputs = self._pretext_inputs(pretraining) | {"pretrain": pretrain}
+        config, datasets = self.plan.stages[pretrain].config, [pretraining["dataset"]]
+        return self._stage(cell.protocol, config, inputs, datasets, self._gmacs(cell.backbone, clips))
+
+    def _retrieval(self, cell: Cell, split: int, seed: int) -> str:
+        features = self._features(cell, cell.dataset, split, seed)
+        config = {"dataset": cell.dataset, "split": split, "top": list(self.settings["retrieval"]["top"])}
+        inputs = {"features": features}
+        if cell.protocol == "video-retrieval":
+            config["resize"] = list(self.settings["video"]["resize"])
+            inputs |= self._data_inputs(cell.dataset)
+        kind = "clip-retrieval" if cell.protocol == "layer-retrieval" else cell.protocol
+        return self._stage(kind, config, inputs, [cell.dataset])
+
+    def _cross_retrieval(self, cell: Cell, split: int, seed: int) -> str:
+        gallery = str(cell.settings["gallery"])
+        inputs = {
+            "query": self._features(cell, cell.dataset, split, seed),
+            "gallery": self._features(cell, gallery, split, seed),
+        }
+        inputs |= self._data_inputs(cell.dataset) | self._data_inputs(gallery)
+        config = {
+            "query_dataset": cell.dataset,
+            "gallery_dataset": gallery,
+            "resize": list(self.settings["video"]["resize"]),
+        }
+        return self._stage("cross-retrieval", config, inputs, [cell.dataset, gallery])
+
+    def _recognition(self, cell: Cell, split: int, seed: int) -> str:
+        frozen = str(cell.settings.get("finetune_from", self.settings["finetuning"]["freeze_below"]))
+        finetune = self._finetune(cell, cell.dataset, split, seed, frozen)
+        inputs = self._data_inputs(cell.dataset) | {"finetune": finetune}
+        clips = self.settings["finetuning"]["test_clips"] or CLIPS_OF_VIDEO
+        cost = self._gmacs(cell.backbone, self._size(cell.dataset, split)[1] * clips)
+        return self._stage("recognition", self.plan.stages[finetune].config, inputs, [cell.dataset], cost)
+
+    def _probe(self, cell: Cell, split: int, seed: int) -> str:
+        network, inputs = self._network(cell, seed)
+        probes = self.settings["probes"]
+        config = network | {
+            "dataset": cell.dataset,
+            "video": self._video(),
+            "step": probes["step"],
+            "threads": self.settings["compute"]["threads"],
+        }
+        videos = sum(self._size(cell.dataset, split))
+        # Windows overlap by half: twice as many as clips that follow each other.
+        cost = self._gmacs(cell.backbone, videos * CLIPS_OF_VIDEO * 2)
+        inputs |= self._data_inputs(cell.dataset)
+        features = self._stage("probe-features", config, inputs, [cell.dataset], cost)
+        config = {"dataset": cell.dataset, **{key: value for key, value in probes.items() if key != "step"}}
+        inputs = self._data_inputs(cell.dataset) | {"features": features}
+        return self._stage(cell.protocol, config, inputs, [cell.dataset])
+
+    # ------------------------------------------------------------------------------------------------ stages
+
+    def _pretrain(self, backbone: str, weights: str, seed: int) -> str:
+        pretraining = self.settings["pretraining"][weights]
+        dataset = pretraining["dataset"]
+        inputs = self._pretext_inputs(pretraining)
+        if pretraining["start"] is not None:
+            inputs["pretrain"] = self._pretrain(backbone, pretraining["start"], seed)
+        config = {
+            "backbone": backbone,
+            "width": self.settings["width"],
+            "seed": seed,
+            "video": self._video(),
+            # Papers may name the same pretraining otherwise: what it starts from is known by its key.
+            "pretraining": {key: value for key, value in pretraining.items() if key != "start"},
+            "holdout": self.settings["holdout"].get(dataset),
+            "threads": self.settings["compute"]["threads"],
+        }
+        clips = self._size(dataset, pretraining["split"])[0] * _clips_of_sample(pretraining)
+        passes = pretraining["optimisation"]["epochs"] * clips * TRAINING_PASSES
+        return self._stage("pretrain", config, inputs, [dataset], self._gmacs(backbone, passes))
+
+    def _pretext_inputs(self, pretraining: dict) -> dict[str, str]:
+        """The data of a pretext task, with optical flow where it learns from that."""
+        dataset = pretraining["dataset"]
+        inputs = self._data_inputs(dataset)
+        if pretraining["pretext"] == "statistics":
+            config = {"dataset": dataset, "resize": list(self.settings["video"]["resize"]), **self.settings["flow"]}
+            inputs[f"flow:{dataset}"] = self._stage("flow", config, dict(inputs), [dataset])
+        return inputs
+
+    def _finetune(self, cell: Cell, dataset: str, split: int, seed: int, freeze_below: str) -> str:
+        finetuning = self.settings["finetuning"] | {"freeze_below": freeze_below}
+        network, inputs = self._pretrained(cell, seed)
+        config = network | {
+            "dataset": dataset,
+            "split": split,
+            "video": self._video(),
+            "finetuning": finetuning,
+            "holdout": self.settings["holdout"].get(dataset),
+            "threads": self.settings["compute"]["threads"],
+        }
+        trained = self._size(dataset, split)[0]
+        if finetuning["videos_per_class"]:
+            trained = min(trained, finetuning["videos_per_class"] * self.data[dataset].classes)
+        clips = trained * (CLIPS_OF_VIDEO if finetuning["clips"] == "all" else 1)
+        passes = finetuning["optimisation"]["epochs"] * clips * TRAINING_PASSES
+        inputs |= self._data_inputs(dataset)
+        return self._stage("finetune", config, inputs, [dataset], self._gmacs(cell.backbone, passes))
+
+    def _features(self, cell: Cell, dataset: str, split: int, seed: int) -> str:
+        retrieval = self.settings["retrieval"]
+        network, inputs = self._network(cell, seed)
+        clips = int(cell.settings.get("clips", retrieval["clips"]))
+        config = network | {
+            "dataset": dataset,
+            "split": split,
+            "video": self._video(),
+            "clips": clips,
+            "stride": int(cell.settings.get("stride", retrieval["stride"])),
+            "pooling": f"layer{cell.settings['layer']}" if "layer" in cell.settings else retrieval["pooling"],
+            "bn": retrieval["random_bn"] if cell.weights == "random" else "running",
+            "threads": self.settings["compute"]["threads"],
+        }
+        cost = self._gmacs(cell.backbone, sum(self._size(dataset, split)) * clips)
+        videos = sum(self._size(dataset, split))
+        # 9,216 numbers of 4 bytes at the paper's input.
+        video = self.settings["video"]
+        cells = max(video["clip_length"] // 8, 1) * max(video["crop"] // 32, 1) ** 2
+        gigabytes = videos * clips * 8 * self.settings["width"] * cells * 4 / 1e9
+        return self._stage("features", config, inputs | self._data_inputs(dataset), [dataset], cost, gigabytes)
+
+    def _network(self, cell: Cell, seed: int) -> tuple[dict, dict[str, str]]:
+        """Configuration and inputs of the network whose features a cell is about."""
+        if "finetuned_on" not in cell.settings:
+            return self._pretrained(cell, seed)
+        dataset = str(cell.settings["finetuned_on"])
+        finetune = self._finetune(cell, dataset, 1, seed, self.settings["finetuning"]["freeze_below"])
+        config = {"backbone": cell.backbone, "width": self.settings["width"], "weights": cell.weights, "seed": seed}
+        return config | {"finetuned_on": dataset}, {"pretrain": finetune}
+
+    def _pretrained(self, cell: Cell, seed: int) -> tuple[dict, dict[str, str]]:
+        """Configuration and inputs of a cell's network before any training with labels."""
+        config = {"backbone": cell.backbone, "width": self.settings["width"], "weights": cell.weights, "seed": seed}
+        if cell.weights == "random":
+            return config, {}
+        if cell.weights == "imported":
+            imported = {"backbone": cell.backbone, "width": self.settings["width"], "sha256": cell.settings["sha256"]}
+            return config, {"pretrain": self._stage("import", imported, {}, [])}
+        return config, {"pretrain": self._pretrain(cell.backbone, cell.weights, seed)}
+
+    def _data_inputs(self, dataset: str) -> dict[str, str]:
+        """The check of a dataset and, where the recipe stores frames, its frame store; generated data come first."""
+        facts = self.data[dataset]
+        before = {}
+        if facts.synthetic is not None:
+            before["synthetic"] = self.plan.add(synthetic_stage(dataset, facts.synthetic, self.suite.versions))
+        check = self._stage("check-data", {"dataset": dataset}, before, [dataset])
+        inputs = {f"check-data:{dataset}": check}
+        if self.settings["video"]["store"]:
+            config = {"dataset": dataset, "resize": list(self.settings["video"]["resize"])}
+            inputs[f"frames:{dataset}"] = self._stage("frames", config, dict(inputs), [dataset])
+        return inputs
+
+    def _stage(
+        self, kind: str, config: dict, inputs: dict, datasets: list[str], gmacs: float = 0.0, gigabytes: float = 0.0
+    ) -> str:
+        data = {name: self.data[name].fingerprint for name in datasets}
+        stage = Stage(kind, self.suite.versions[kind], config, inputs, data, self.request.device_kind, gmacs, gigabytes)
+        return self.plan.add(stage)
+
+    def _video(self) -> dict:
+        return {key: self.settings["video"][key] for key in ("clip_length", "resize", "crop", "pixels")}
+
+    def _size(self, dataset: str, split: int) -> tuple[int, int]:
+        try:
+            return self.data[dataset].sizes[split]
+        except KeyError:
+            raise UsageError(f"{dataset}: the data root has no lists of split {split}; add its list files") from None
+
+    def _gmacs(self, backbone: str, clips: int) -> float:
+        """Cost of that many forward passes at this scale's width and clip size."""
+        video = self.settings["video"]
+        volume = video["clip_length"] * video["crop"] ** 2 / (16 * 112**2)
+        return clips * self.suite.gmacs[backbone] * volume * (self.settings["width"] / 64) ** 2
+
+
+def _clips_of_sample(pretraining: dict) -> int:
+    """Clips that go through the network for a video and epoch."""
+    return {"clip-order": pretraining.get("tuple_length"), "statistics": CLIPS_OF_VIDEO}[pretraining["pretext"]]

@@ -1,0 +1,67 @@
+"""Stages that prepare data: generate, check, store frames. `Data` is how the other stages see a dataset."""
+
+import json
+
+from suite.stages import Job
+
+
+class Data:
+    """A dataset with the frame counts that its check found, and a source of resized frames."""
+
+    def __init__(self, job: Job, name: str):
+        from suite import datasets
+
+        self.root = job.roots[name]
+        self.dataset = datasets.load(name, self.root)
+        checked = json.loads((job.inputs[f"check-data:{name}"] / "videos.json").read_text(encoding="utf-8"))
+        self.frames: dict[str, int] = checked["videos"]
+        self._store = job.inputs.get(f"frames:{name}")
+
+    def readable(self, videos) -> list:
+        """The videos that decode; the others were counted when the data were checked."""
+        return [video for video in videos if video.name in self.frames]
+
+    def source(self, resize):
+        from suite.video import decode, store
+
+        if self._store is not None:
+            return store.FrameStore(self._store)
+        return decode.ResizedVideos(self.root, self.dataset.videos(), tuple(resize))
+
+
+def synthetic(job: Job) -> dict:
+    from suite.datasets import synthetic
+
+    settings = {key: job.config[key] for key in ("height", "width", "seed")}
+    synthetic.generate(job.config["dataset"], job.folder, settings, job.runtime.progress)
+    return {}
+
+
+def check_data(job: Job) -> dict:
+    from suite import datasets
+    from suite.datasets import checking
+
+    name = job.config["dataset"]
+    dataset = datasets.load(name, job.roots[name])
+    # Unreadable videos are found and counted here; whether a run goes on without them is the caller's choice.
+    report = checking.check(dataset, True, max(job.runtime.workers, 1), job.runtime.progress)
+    (job.folder / "videos.json").write_text(json.dumps(report, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    counts = {"listed": len(dataset.videos()), "decoded": report["decoded"], "unreadable": len(report["unreadable"])}
+    facts = {"sha256": report["sha256"], "sizes": report["sizes"], "listed": report["listed"]}
+    return {"counts": counts, "facts": facts | {"unreadable": report["unreadable"]}}
+
+
+def frames(job: Job) -> dict:
+    from suite.video import decode, store
+
+    data = Data(job, job.config["dataset"])
+    source = decode.ResizedVideos(data.root, data.dataset.videos(), tuple(job.config["resize"]))
+    names = sorted(data.frames)
+
+    def whole_videos():
+        for done, name in enumerate(names):
+            job.runtime.progress(done, len(names))
+            yield name, source.frames(name, list(range(data.frames[name])))
+
+    store.write(job.folder, whole_videos())
+    return {"counts": {"videos": len(names), "frames": sum(data.frames.values())}}
