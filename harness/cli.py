@@ -56,6 +56,9 @@ Records = Annotated[
 ]
 Seeds = Annotated[int, typer.Option(min=1, help="Runs of every training, with seeds 0, 1, ...")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
+Everything = Annotated[
+    bool, typer.Option("--all", help="Every row, where a scale runs a subset by default (the recipe's `subset`).")
+]
 SkipUnreadable = Annotated[
     bool, typer.Option("--skip-unreadable", help="Count videos that do not decode, and go on without them.")
 ]
@@ -102,9 +105,11 @@ def _paper(key: str) -> reference.Paper:
     return preparation.paper_of(key, TABLES)
 
 
-def _asked(seeds: int, device: str, skip_unreadable: bool, tables=None, rows=None, datasets=None):
+def _asked(
+    seeds: int, device: str, skip_unreadable: bool, tables=None, rows=None, datasets=None, everything: bool = False
+) -> plan.Request:
     kind = preparation.device_kind(device)
-    return plan.Request(seeds, _split(tables), _split(rows), _split(datasets), skip_unreadable, kind)
+    return plan.Request(seeds, _split(tables), _split(rows), _split(datasets), skip_unreadable, kind, everything)
 
 
 def _split(names: list[str] | None) -> tuple[str, ...]:
@@ -171,6 +176,7 @@ def show_plan(
     datasets: Names = None,
     tables: Names = None,
     rows: Names = None,
+    everything: Everything = False,
     seeds: Seeds = 1,
     device: Device = "auto",
     runs: RunsFolder = RUNS,
@@ -184,7 +190,7 @@ def show_plan(
 ) -> None:
     """The stages behind a paper's tables: what is done, what is missing, and what it will cost."""
 
-    asked = _asked(seeds, device, skip_unreadable, tables, rows, datasets)
+    asked = _asked(seeds, device, skip_unreadable, tables, rows, datasets, everything)
     run = preparation.prepare(_paper(paper), scale, data_root, asked, runs, only_plan=True)
     settings = run.recipe.settings.model_dump(mode="json")
     kind = "cuda" if scale != "tiny" and device == "auto" else run.request.device_kind
@@ -202,7 +208,7 @@ def show_plan(
     )
     gigabytes = sum(stage.gigabytes for stage in run.built.stages.values() if not stage.done(runs))
     if gigabytes >= 0.1:
-        print(f"Features will take {gigabytes:.1f} GB under {runs}.")
+        print(f"Features and optical flow will take {gigabytes:.1f} GB under {runs}.")
     for (table, row), reason in run.built.left_out.items():
         print(f"not planned: {table} {row}: {reason}")
 
@@ -215,6 +221,7 @@ def run_paper(
     datasets: Names = None,
     tables: Names = None,
     rows: Names = None,
+    everything: Everything = False,
     seeds: Seeds = 1,
     device: Device = "auto",
     workers: Annotated[int | None, typer.Option(min=0, help="Loader processes of each stage.")] = None,
@@ -227,7 +234,7 @@ def run_paper(
 ) -> None:
     """Run a paper's protocol, judge the results, and write a report page under the runs folder."""
 
-    asked = _asked(seeds, device, skip_unreadable, tables, rows, datasets)
+    asked = _asked(seeds, device, skip_unreadable, tables, rows, datasets, everything)
     run = preparation.prepare(_paper(paper), scale, data_root, asked, runs)
     store = Store(records or runs / "records")
     machine = preparation.machine(run, device, workers, tensorboard)
@@ -327,9 +334,9 @@ def evaluate(
     checkpoint: Annotated[
         Path, typer.Option(help="safetensors, or a torch file of tensors; ours, a plain backbone, or VCOP's release.")
     ],
-    backbone: Annotated[str, typer.Option(help="c3d, r3d or r2plus1d.")],
-    protocol: Annotated[str, typer.Option(help="clip-retrieval, video-retrieval or recognition.")],
-    dataset: Annotated[str, typer.Option(help="ucf101 or hmdb51.")] = "ucf101",
+    backbone: Annotated[str, typer.Option(help="c3d, r3d, r2plus1d or c3d5.")],
+    protocol: Annotated[str, typer.Option(help="clip-retrieval, video-retrieval, recognition, aslan or yupenn.")],
+    dataset: Annotated[str, typer.Option(help="ucf101 or hmdb51; the probes bring their own.")] = "ucf101",
     splits: Annotated[str, typer.Option(help="Official splits, comma-separated.")] = "1",
     paper: Annotated[str, typer.Option(help="Whose settings: clips, crops, fine-tuning.")] = "vcop",
     scale: Scale = "paper",

@@ -6,7 +6,7 @@ import subprocess
 from importlib import metadata
 from pathlib import Path
 
-PACKAGES = ("torch", "torchvision", "av", "numpy", "scipy")
+PACKAGES = ("torch", "torchvision", "av", "opencv-python-headless", "numpy", "scipy", "scikit-learn")
 SWITCHES = ("ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "OMP_NUM_THREADS", "CUBLAS_WORKSPACE_CONFIG")
 
 

@@ -10,7 +10,9 @@ from harness.markdown import anchor
 _PICTURE_TYPES = {".svg": "image/svg+xml", ".png": "image/png"}
 
 # Cells of at most so many characters, such as numbers with their spread and dates, are never broken into lines.
-SHORT = 24
+SHORT = 28
+# Cells of more characters, such as reasons, get room for several words a line where the table scrolls.
+LONG = 48
 
 # Verdict colours keep a contrast of 4.5 or more against both backgrounds; the word itself always stands in the cell.
 _STYLE = """
@@ -46,6 +48,7 @@ code { background: var(--soft); padding: .1em .25em; border-radius: 3px; }
 pre code { padding: 0; }
 .scroll img { display: block; min-width: 40rem; max-width: none; background: #fff; }
 .short { white-space: nowrap; }
+.long { min-width: 24rem; }
 .verdict { font-weight: 600; white-space: nowrap; color: var(--mute); }
 .reproduced, .holds { color: var(--good); } .near, .undecided { color: var(--near); }
 .below, .invalid, .missing, .incomplete, .fails { color: var(--bad); } .above { color: var(--above); }
@@ -105,11 +108,13 @@ def _adapt(tokens: list, key: str, pages: frozenset[str], folder: Path) -> None:
             used[name] = used.get(name, -1) + 1
             token.attrSet("id", f"{key}--{name}" + (f"-{used[name]}" if used[name] else ""))
         elif token.type == "td_open":
-            words = tokens[i + 1].content
+            words = "".join(child.content for child in tokens[i + 1].children or [])
             if words in _MARKED:
                 token.attrSet("class", "verdict " + words.lower().replace(" ", "-"))
             elif len(words) <= SHORT:
                 token.attrSet("class", "short")
+            elif len(words) > LONG:
+                token.attrSet("class", "long")
         elif token.type == "inline":
             children = token.children or []
             for child in children:

@@ -123,7 +123,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Request:
-    """What of a paper is asked for. Empty tuples ask for all."""
+    """What of a paper is asked for. Empty tuples ask for all, or for what the recipe runs by default at its scale."""
 
     seeds: int = 1
     tables: tuple[str, ...] = ()
@@ -131,6 +131,8 @@ class Request:
     datasets: tuple[str, ...] = ()
     skip_unreadable: bool = False
     device_kind: str = "cpu"
+    # Rows that a scale leaves out by default, too.
+    everything: bool = False
 
 
 @dataclass(frozen=True)

@@ -11,22 +11,24 @@ from harness.tables import Cell, Paper, Table
 
 # Forward and backward pass, in forward passes.
 TRAINING_PASSES = 3
-# Clips of 16 frames that follow each other in a video of UCF101, at its mean length; for estimates only.
+# Mean length of UCF101's videos, and clips of 16 frames that follow each other in one; for estimates only.
+FRAMES_OF_VIDEO = 186
 CLIPS_OF_VIDEO = 11
 # Protocols that can be turned into stages, and the method of the builder that does it.
 PROTOCOLS = {
     "order-accuracy": "_pretext_test",
     "statistics-errors": "_pretext_test",
+    "training-curve": "_training_curve",
     "clip-retrieval": "_retrieval",
     "layer-retrieval": "_retrieval",
     "video-retrieval": "_retrieval",
     "cross-retrieval": "_cross_retrieval",
     "recognition": "_recognition",
     "aslan": "_probe",
-    "scenes": "_probe",
+    "yupenn": "_probe",
 }
-# Protocols that test a pretext network, head and all.
-PRETEXT_PROTOCOLS = ("order-accuracy", "statistics-errors")
+# Protocols about a pretext network, head and all.
+PRETEXT_PROTOCOLS = ("order-accuracy", "statistics-errors", "training-curve")
 
 
 def needed_datasets(paper: Paper, settings: dict, request: Request) -> list[str]:
@@ -34,7 +36,7 @@ def needed_datasets(paper: Paper, settings: dict, request: Request) -> list[str]
     names = set()
     for table in _asked(paper, request):
         for cell in table.cells():
-            if _runs(cell, request):
+            if _runs(cell, request) and not _left_for_later(cell, table, settings, request):
                 names.add(cell.dataset)
                 if "gallery" in cell.settings:
                     names.add(str(cell.settings["gallery"]))
@@ -80,6 +82,13 @@ def _runs(cell: Cell, request: Request) -> bool:
     )
 
 
+def _left_for_later(cell: Cell, table: Table, settings: dict, request: Request) -> bool:
+    """Whether a row is left out because the scale runs a subset by default, and nothing else was asked for."""
+    if request.everything or request.tables or request.rows or not settings["subset"]:
+        return False
+    return cell.row not in settings["subset"].get(table.id, ())
+
+
 def _measured_together(table: Table) -> Iterable[list[Cell]]:
     """Cells of a row that one evaluation fills: the same dataset, splits, weights, protocol and settings."""
     groups: dict[tuple, list[Cell]] = {}
@@ -101,6 +110,11 @@ class _Builder:
         if not _runs(first, self.request):
             if first.source == "own" and first.protocol not in PROTOCOLS:
                 self.plan.left_out[table.id, first.row] = f"protocol {first.protocol} has no runner yet"
+            return
+        if _left_for_later(first, table, self.settings, self.request):
+            self.plan.left_out[table.id, first.row] = (
+                "not among the rows that this scale runs by default; --all runs it"
+            )
             return
         if first.weights not in ("random", "imported") and first.weights not in self.settings["pretraining"]:
             self.plan.left_out[table.id, first.row] = f"the recipe has no pretraining {first.weights!r}"
@@ -153,6 +167,10 @@ class _Builder:
         inputs = self._pretext_inputs(pretraining) | {"pretrain": pretrain}
         config, datasets = self.plan.stages[pretrain].config, [pretraining["dataset"]]
         return self._stage(cell.protocol, config, inputs, datasets, self._gmacs(cell.backbone, clips))
+
+    def _training_curve(self, cell: Cell, split: int, seed: int) -> str:
+        pretrain = self._pretrain(cell.backbone, cell.weights, seed)
+        return self._stage("training-curve", {}, {"pretrain": pretrain}, [cell.dataset])
 
     def _retrieval(self, cell: Cell, split: int, seed: int) -> str:
         features = self._features(cell, cell.dataset, split, seed)
@@ -215,25 +233,35 @@ class _Builder:
         config = {
             "backbone": backbone,
             "width": self.settings["width"],
+            "weights": weights,
             "seed": seed,
             "video": self._video(),
             # Papers may name the same pretraining otherwise: what it starts from is known by its key.
-            "pretraining": {key: value for key, value in pretraining.items() if key != "start"},
+            "pretraining": {key: v for key, v in pretraining.items() if key != "start" and v is not None},
             "holdout": self.settings["holdout"].get(dataset),
             "threads": self.settings["compute"]["threads"],
         }
+        if pretraining["pretext"] == "statistics":
+            config["flow"] = self._flow()
         clips = self._size(dataset, pretraining["split"])[0] * _clips_of_sample(pretraining)
-        passes = pretraining["optimisation"]["epochs"] * clips * TRAINING_PASSES
+        passes = _epochs(pretraining) * clips * TRAINING_PASSES
         return self._stage("pretrain", config, inputs, [dataset], self._gmacs(backbone, passes))
 
     def _pretext_inputs(self, pretraining: dict) -> dict[str, str]:
         """The data of a pretext task, with optical flow where it learns from that."""
         dataset = pretraining["dataset"]
         inputs = self._data_inputs(dataset)
-        if pretraining["pretext"] == "statistics":
-            config = {"dataset": dataset, "resize": list(self.settings["video"]["resize"]), **self.settings["flow"]}
-            inputs[f"flow:{dataset}"] = self._stage("flow", config, dict(inputs), [dataset])
+        if pretraining["pretext"] == "statistics" and self.settings["flow"]["store"]:
+            config = {"dataset": dataset, "split": pretraining["split"], "flow": self._flow()}
+            config["resize"] = list(self.settings["video"]["resize"])
+            frames = sum(self._size(dataset, pretraining["split"])) * FRAMES_OF_VIDEO
+            gigabytes = frames * 2 * config["resize"][0] * config["resize"][1] / 1e9
+            inputs[f"flow:{dataset}"] = self._stage("flow", config, dict(inputs), [dataset], 0.0, gigabytes)
         return inputs
+
+    def _flow(self) -> dict:
+        """The settings of optical flow that can change it."""
+        return {key: value for key, value in self.settings["flow"].items() if value is not None and key != "store"}
 
     def _finetune(self, cell: Cell, dataset: str, split: int, seed: int, freeze_below: str) -> str:
         finetuning = self.settings["finetuning"] | {"freeze_below": freeze_below}
@@ -264,7 +292,7 @@ class _Builder:
             "video": self._video(),
             "clips": clips,
             "stride": int(cell.settings.get("stride", retrieval["stride"])),
-            "pooling": f"layer{cell.settings['layer']}" if "layer" in cell.settings else retrieval["pooling"],
+            "pooling": self._pooling(cell),
             "bn": retrieval["random_bn"] if cell.weights == "random" else "running",
             "threads": self.settings["compute"]["threads"],
         }
@@ -275,6 +303,11 @@ class _Builder:
         cells = max(video["clip_length"] // 8, 1) * max(video["crop"] // 32, 1) ** 2
         gigabytes = videos * clips * 8 * self.settings["width"] * cells * 4 / 1e9
         return self._stage("features", config, inputs | self._data_inputs(dataset), [dataset], cost, gigabytes)
+
+    def _pooling(self, cell: Cell) -> str:
+        """What of the maps is the feature; that of the fifth layer is the usual one (vcop-curriculum Table IV)."""
+        layer = cell.settings.get("layer", 5)
+        return self.settings["retrieval"]["pooling"] if layer == 5 else f"layer{layer}"
 
     def _network(self, cell: Cell, seed: int) -> tuple[dict, dict[str, str]]:
         """Configuration and inputs of the network whose features a cell is about."""
@@ -334,3 +367,11 @@ class _Builder:
 def _clips_of_sample(pretraining: dict) -> int:
     """Clips that go through the network for a video and epoch."""
     return {"clip-order": pretraining.get("tuple_length"), "statistics": CLIPS_OF_VIDEO}[pretraining["pretext"]]
+
+
+def _epochs(pretraining: dict) -> float:
+    """Epochs of training, in which a look without learning counts for what it costs."""
+    sample = pretraining.get("sample")
+    if sample is None:
+        return pretraining["optimisation"]["epochs"]
+    return sample["more_epochs"] + sample["record_epochs"] / TRAINING_PASSES

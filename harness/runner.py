@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness import executors, golden, plan
+from harness import executors, golden, plan, planning
 from harness.errors import UsageError
 from harness.executors import Machine
 from harness.plan import DataFacts, Measurement, Plan, Request, Stage
@@ -25,12 +25,21 @@ SKIPPED = {
     "reason": "Asked for with --skip-unreadable; the counts say how many.",
     "scopes": ["where asked for"],
 }
+# In force where a dataset's lists name videos that are not there, and its own rules allow that.
+MISSING = {
+    "id": "missing-videos",
+    "what": "Videos that are not in the data root play no part.",
+    "reason": "Kinetics-400 is a list of links, and nobody has all of its videos any more; the counts say how many.",
+    "scopes": ["where videos are missing"],
+}
 # From the weakest to what the paper used.
 SCOPES = ("synthetic", "subset", "full")
 # Loader processes of a stage, where nothing else is asked for.
 MOST_WORKERS = 16
 # Protocols that a checkpoint of another code base can be measured under.
-EVALUATED = ("clip-retrieval", "video-retrieval", "recognition")
+EVALUATED = ("clip-retrieval", "video-retrieval", "recognition", "aslan", "yupenn")
+# Datasets with labels and a training list, for those of them that are not probes.
+LABELLED = ("ucf101", "hmdb51")
 
 
 @contextmanager
@@ -67,7 +76,7 @@ def recipe_facts(recipe) -> dict:
         "hash": recipe.hash(),
         "settings": recipe.settings.model_dump(mode="json"),
         "decisions": [decision.model_dump(mode="json") for decision in recipe.decisions],
-        "departures": [departure.model_dump(mode="json") for departure in recipe.departures] + [SKIPPED],
+        "departures": [departure.model_dump(mode="json") for departure in recipe.departures] + [SKIPPED, MISSING],
     }
 
 
@@ -283,8 +292,12 @@ def _record(
     if unreadable := sum(check["result"]["counts"]["unreadable"] for check in checks):
         counts["unreadable"] = unreadable
         departures.append(SKIPPED["id"])
+    if missing := sum(check["result"]["counts"].get("missing", 0) for check in checks):
+        counts["missing"] = missing
+        departures.append(MISSING["id"])
     # The curves of the training that this protocol is about: fine-tuning where there is one.
-    trained = results.get("finetune") or (results.get("pretrain") if measurement.protocol == "order-accuracy" else None)
+    about_pretext = measurement.protocol in planning.PRETEXT_PROTOCOLS
+    trained = results.get("finetune") or (results.get("pretrain") if about_pretext else None)
     computed = [result for role, result in results.items() if behind[role].kind not in plan.DATA_KINDS]
     commits = sorted({result["commit"] for result in computed})
     record = Record(
@@ -375,7 +388,7 @@ def describe_check(folder: Path, facts: DataFacts) -> list[str]:
     """What a finished check-data stage found, a line each."""
     done = json.loads((folder / "result.json").read_text(encoding="utf-8"))
     name, counts, details = done["config"]["dataset"], done["result"]["counts"], done["result"]["facts"]
-    totals = ", ".join(f"{counts[what]} {what}" for what in ("listed", "decoded", "unreadable"))
+    totals = ", ".join(f"{counts[what]} {what}" for what in ("listed", "decoded", "unreadable", "missing"))
     lines = [f"{name}: {facts.fingerprint} ({facts.scope}); videos: {totals}"]
     lines += [
         f"  split {split}: {sizes['train']} train, {sizes['test']} test" for split, sizes in details["listed"].items()
@@ -403,13 +416,23 @@ def evaluation(checkpoint: Path, backbone: str, protocol: str, dataset: str, spl
         raise UsageError(f"--protocol {protocol}: choose one of {', '.join(EVALUATED)}")
     if backbone not in backbones.NAMES:
         raise UsageError(f"--backbone {backbone}: choose one of {', '.join(backbones.NAMES)}")
-    if dataset not in datasets.NAMES:
-        raise UsageError(f"--dataset {dataset}: choose one of {', '.join(datasets.NAMES)}")
+    # The probes are named after the one dataset that each is about.
+    if protocol in datasets.NAMES:
+        dataset, splits = protocol, (1,)
+    elif dataset not in LABELLED:
+        raise UsageError(f"--dataset {dataset}: choose one of {', '.join(LABELLED)}")
     if not checkpoint.is_file():
         raise UsageError(f"{checkpoint}: no such checkpoint; give the file with --checkpoint")
     with open(checkpoint, "rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    metrics = [f"top{k}" for k in recipe.settings.retrieval.top] if protocol != "recognition" else ["accuracy"]
+    if protocol.endswith("retrieval"):
+        if recipe.settings.retrieval is None:
+            raise UsageError(
+                f"--paper {recipe.paper}: its recipe has no retrieval; name a paper that has, such as vcop"
+            )
+        metrics = [f"top{k}" for k in recipe.settings.retrieval.top]
+    else:
+        metrics = ["accuracy"]
     name = re.sub(r"[^A-Za-z0-9_-]", "-", checkpoint.stem).lstrip("-_") or "checkpoint"
     figure = {
         "id": protocol,
@@ -474,7 +497,7 @@ def _regression(paper: str, runs: Path, parts: tuple[str, ...], seeds: tuple[int
 
     Nothing of an earlier regression is used, since the code may have changed: its folder under `runs` is emptied first.
     """
-    from suite import datasets, regression, stages
+    from suite import regression, stages
 
     recipe, folder = load_recipe(paper, "tiny"), runs / "regression"
     settings = recipe.settings.model_dump(mode="json", exclude_unset=True)
@@ -485,7 +508,7 @@ def _regression(paper: str, runs: Path, parts: tuple[str, ...], seeds: tuple[int
         for earlier in folder.iterdir():
             if earlier.is_dir():
                 shutil.rmtree(earlier)
-        data = synthetic_data(list(datasets.NAMES), recipe, folder)
+        data = synthetic_data(list(regression.DATASETS), recipe, folder)
         built, wanted = Plan(), {}
         inputs = {}
         for name, facts in data.facts.items():

@@ -25,6 +25,7 @@ Splits = Annotated[tuple[Annotated[int, Field(ge=1, strict=True)], ...], Field(m
 Unit = Literal["percent", "millions", "gmacs", "loss", "auc", "error", "count"]
 Protocol = Literal[
     "order-accuracy",  # clips of a video put in order
+    "statistics-errors",  # squared errors of regressed statistics, by the constant predictor's
     "pretext",  # other scores of the pretraining task itself
     "clip-retrieval",  # every test clip queries all training clips
     "video-retrieval",  # the mean over a video's clips queries
@@ -34,7 +35,7 @@ Protocol = Literal[
     "training-curve",  # a quantity read off the curves of a training run
     "video-qa",
     "aslan",
-    "scenes",
+    "yupenn",
     "cost",  # parameters and multiply-accumulates, no training
 ]
 

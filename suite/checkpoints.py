@@ -67,6 +67,8 @@ _HEADS = {
     "suite": {"head": "pretext head", "classifier": "classifier"},
     "vcop": {"fc7": "order head", "fc8": "order head", "linear": "classifier", "fc": "classifier"},
 }
+# Networks that VCOP's authors have too.
+VCOP_NETWORKS = ("c3d", "r3d", "r2plus1d")
 # What precedes a backbone's keys in a file that holds a head too.
 _PREFIXES = ("backbone.", "base_network.")
 # Entries of a file under which other code bases put the weights, beside epoch and the like.
@@ -96,7 +98,9 @@ def import_backbone(path: Path, name: str, width: int) -> Imported:
         raise InputError(
             f"{path}: holds two sets of weights under one name (with and without a prefix); keep one of them"
         )
-    layouts = {"suite": {key: key for key in wanted}, "vcop": {vcop_name(name, key): key for key in wanted}}
+    layouts = {"suite": {key: key for key in wanted}}
+    if name in VCOP_NETWORKS:
+        layouts["vcop"] = {vcop_name(name, key): key for key in wanted}
     layout = max(layouts, key=lambda layout: len(layouts[layout].keys() & original.keys()))
     ours = layouts[layout]
     if not ours.keys() & original.keys():

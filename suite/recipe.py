@@ -68,6 +68,17 @@ class Pretraining(Settings):
     optimisation: Optimisation
 
 
+class Sample(Settings):
+    """Sample-based curriculum: training goes on from another pretraining, head and all, without its easy videos."""
+
+    # Epochs whose training tuples are looked at, after those of `optimisation`.
+    record_epochs: int = Field(gt=0)
+    # A video is easy when its order was right, with a softmax above this, in all of them.
+    threshold: float = Field(ge=0, lt=1)
+    # Epochs of training after that.
+    more_epochs: int = Field(gt=0)
+
+
 class ClipOrder(Pretraining):
     """Clip order prediction (vcop, vcop-curriculum)."""
 
@@ -78,6 +89,7 @@ class ClipOrder(Pretraining):
     # Width of the layer that sees a pair of clips, and dropout before the last layer.
     hidden: int = Field(gt=0)
     dropout: float = Field(ge=0, lt=1)
+    sample: Sample | None = None
 
 
 class Statistics(Pretraining):
@@ -89,10 +101,45 @@ class Statistics(Pretraining):
     scaled: bool = False
 
 
+class SkipClip(Pretraining):
+    """Ranking of coming frames by a context clip (skip-clip). The context is `video.clip_length` frames."""
+
+    pretext: Literal["skip-clip"]
+    # Frames as they are read, (height, width) in pixels; the side of the random square taken of them, as a share of their
+    # shorter side; and the side that the networks see.
+    resize: tuple[int, int]
+    crop_scale: float = Field(gt=0, le=1)
+    size: int = Field(gt=0)
+    # Target clips after the context, frames from each one's start to the next one's, and frames of each.
+    targets: int = Field(ge=2)
+    rate: int = Field(gt=0)
+    target_length: int = Field(ge=1, le=16)
+    # Similarity of context and target: mean over aligned cells of their maps, or of the maps' means.
+    score: Literal["grid", "vector"]
+    # Of the two hinge losses; the second, against the other videos of a batch, and the rotation loss can be off.
+    rank_margin: float = Field(ge=0)
+    negatives: bool
+    negative_margin: float = Field(ge=0)
+    rotation: bool
+
+
 class Flow(Settings):
-    """Optical flow between neighbouring frames, at the size that frames are resized to."""
+    """Optical flow between neighbouring frames, at the size that frames are resized to (suite/video/flow.py)."""
 
     method: Literal["brox", "dis"]
+    # Compute it once and keep it, one byte a value; else whenever a clip is read.
+    store: bool = True
+    # Of "brox": ratio of neighbouring levels, shorter side of the smallest, blur before, and weights of the energy's terms.
+    factor: float | None = None
+    smallest: int | None = None
+    blur: float | None = None
+    alpha: float | None = None
+    gamma: float | None = None
+    delta: float | None = None
+    # Of its solver, at each level.
+    linearisations: int | None = None
+    sweeps: int | None = None
+    relaxation: float | None = None
 
 
 class Finetuning(Settings):
@@ -131,10 +178,10 @@ class Probes(Settings):
     """Linear classifiers on the features of a frozen network (mas)."""
 
     # Frames between the starts of neighbouring clips.
-    step: int = Field(gt=0)
-    svm_c: float = Field(gt=0)
+    step: int = Field(default=8, gt=0)
+    svm_c: float = Field(default=1.0, gt=0)
     # What a zero is raised to inside x log(x / 0), of ASLAN's similarities.
-    floor: float = Field(gt=0)
+    floor: float = Field(default=1e-10, gt=0)
 
 
 class Holdout(Settings):
@@ -166,12 +213,14 @@ class Scale(Settings):
 
     video: Video
     width: int = Field(gt=0)
-    pretraining: dict[str, Annotated[ClipOrder | Statistics, Field(discriminator="pretext")]]
+    pretraining: dict[str, Annotated[ClipOrder | Statistics | SkipClip, Field(discriminator="pretext")]]
     finetuning: Finetuning
-    retrieval: Retrieval
-    # Where the paper has them.
+    # Of papers that search for neighbours, and that learn from optical flow.
+    retrieval: Retrieval | None = None
     flow: Flow | None = None
-    probes: Probes | None = None
+    probes: Probes = Probes()
+    # Table -> rows that a run takes where nothing is named; empty: all of all tables.
+    subset: dict[str, tuple[str, ...]] = {}
     holdout: dict[str, Holdout]
     synthetic: Synthetic
     compute: Compute
@@ -207,7 +256,8 @@ class Recipe(Settings):
 
     def hash(self) -> str:
         """Identity of the settings that the recipe gives, without what cannot move a number: 12 hex digits."""
-        return digest(self.settings.model_dump(mode="json", exclude_unset=True, exclude={"video": {"store"}}))
+        no_number = {"video": {"store"}, "flow": {"store"}, "subset": True}
+        return digest(self.settings.model_dump(mode="json", exclude_unset=True, exclude=no_number))
 
 
 def digest(content: object) -> str:
@@ -236,6 +286,8 @@ def load(paper: str, scale: str, folder: Path = FOLDER) -> Recipe:
         settings = _merge(settings, content.pop(name, {}))
     for name in SCALES:
         content.pop(name, None)
+    if "pretraining" in settings:
+        settings["pretraining"] = {name: _like(name, settings["pretraining"], path) for name in settings["pretraining"]}
     departures = [d for d in content.pop("departures", []) if scale in d.get("scales", ())]
     try:
         return Recipe(
@@ -250,6 +302,17 @@ def load(paper: str, scale: str, folder: Path = FOLDER) -> Recipe:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise InputError(f"{path.name}: {where}: {first['msg'].lower()}; mend this key of the recipe") from None
+
+
+def _like(name: str, pretraining: dict, path: Path) -> dict:
+    """A pretraining's settings over those of the one that its key `like` names."""
+    own = dict(pretraining[name])
+    model = own.pop("like", None)
+    if model is None:
+        return own
+    if model == name or model not in pretraining or "like" in pretraining[model]:
+        raise InputError(f"{path.name}: pretraining.{name}.like = {model!r}; name one that is written out in full")
+    return _merge(pretraining[model], own)
 
 
 def _merge(base: dict, override: dict) -> dict:

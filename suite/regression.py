@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
     from suite.stages import Job
 
+# What the slice is about: the networks and datasets of VCOP.
+NETWORKS = ("c3d", "r3d", "r2plus1d")
+DATASETS = ("ucf101", "hmdb51")
 # Rounding of evaluation and of one training step in float32, and of a few steps in float64 (measured: 3e-7 and 2e-14).
 FLOAT32, FLOAT64 = 1e-5, 1e-8
 # Brightness and sharpness of resized frames: 1e-4 and 8e-4 between processors; sharpness moves by 0.1 without antialiasing.
@@ -137,11 +140,11 @@ def _vcop_data(job: Job, settings: recipe.Scale) -> dict:
         exact[f"recipe-hash/{scale}"] = recipe.load("vcop", scale).hash()
     for length, frames in ((16, 10), (16, 16), (16, 17), (16, 64), (16, 179), (16, 300), (8, 40), (8, 71)):
         exact[f"clip-starts/{frames}-frames-by-{length}"] = clips.evenly_spaced_starts(frames, length, 10)
-    for name in backbones.NAMES:
+    for name in NETWORKS:
         for width in (64, settings.width):
             network = backbones.build(name, width)
             exact[f"parameters/{name}-width-{width}"] = sum(tensor.numel() for tensor in network.parameters())
-    for name in ("ucf101", "hmdb51"):
+    for name in DATASETS:
         data = _Native(job, name, settings)
         job.runtime.progress(1, 2)
         exact |= _dataset(name, data) | _drawn(name, data, settings)
@@ -198,7 +201,7 @@ def _drawn(name: str, data: _Native, settings: recipe.Scale) -> dict[str, int | 
     found[f"hold-out/{name}"] = _digest(video.name for video in validation)
     few = finetuning.few_per_class(learnt, settings.finetuning.videos_per_class, 0)
     found[f"few-per-class/{name}"] = _digest(video.name for video in few)
-    randoms = finetuning.RandomClips(
+    randoms = finetuning.ActionClips(
         painted, few, data.frames, clip_length=settings.video.clip_length, training=True, **common
     )
     for index in range(3):
@@ -247,13 +250,11 @@ def fix_weights(network: nn.Module, seed: int) -> nn.Module:
 
 def _vcop_evaluation(job: Job, settings: recipe.Scale) -> dict:
     """Every evaluation protocol on split 1 of UCF101 with fixed weights: what is right, and features to their rounding."""
-    from suite import backbones
-
     exact: dict[str, int] = {}
     near: dict[str, dict[str, float]] = {}
     data = _Native(job, "ucf101", settings)
-    for done, name in enumerate(backbones.NAMES):
-        job.runtime.progress(done, len(backbones.NAMES))
+    for done, name in enumerate(NETWORKS):
+        job.runtime.progress(done, len(NETWORKS))
         counted, numbers = _evaluated(name, data, settings)
         exact |= {f"evaluation/{key}/{name}": value for key, value in counted.items()}
         near |= {f"evaluation/{key}/{name}": {"value": v, "tolerance": FLOAT32} for key, v in numbers.items()}
@@ -263,6 +264,7 @@ def _vcop_evaluation(job: Job, settings: recipe.Scale) -> dict:
 def _evaluated(name: str, data: _Native, settings: recipe.Scale) -> tuple[dict[str, int], dict[str, float]]:
     """Counts of right answers, and means of features and logits, of one network."""
     import numpy as np
+    from torch import nn
 
     from suite import backbones
     from suite.evaluation import features, finetuning, order, recognition
@@ -280,7 +282,8 @@ def _evaluated(name: str, data: _Native, settings: recipe.Scale) -> tuple[dict[s
     counted = _retrieved("video", queries.mean(1), gallery.mean(1), sides, retrieval.top)
     counted |= _retrieved("clip", *flat, sides, retrieval.top)
 
-    classifier = fix_weights(finetuning.RecognitionNetwork(backbone, len(data.dataset.classes)), WEIGHTS)
+    layer = nn.Linear(backbone.feature_size, len(data.dataset.classes))
+    classifier = fix_weights(finetuning.RecognitionNetwork(backbone, layer), WEIGHTS)
     logits = recognition.test(
         classifier, data.source, tested, data.frames, clips=settings.finetuning.test_clips, **clips
     )
@@ -320,12 +323,10 @@ def _retrieved(level: str, queries: np.ndarray, gallery: np.ndarray, sides, top:
 
 def _vcop_steps(job: Job, settings: recipe.Scale) -> dict:
     """The first step of pretraining in float32, as training takes it, and a few in float64."""
-    from suite import backbones
-
     near: dict[str, dict[str, float]] = {}
     data = _Native(job, "ucf101", settings)
-    for done, name in enumerate(backbones.NAMES):
-        job.runtime.progress(done, len(backbones.NAMES))
+    for done, name in enumerate(NETWORKS):
+        job.runtime.progress(done, len(NETWORKS))
         near[f"first-step-loss/{name}"] = {"value": _first_step(name, data, settings), "tolerance": FLOAT32}
         for key, value in _double_steps(name, data, settings).items():
             near[f"float64-{key}"] = {"value": value, "tolerance": FLOAT64}

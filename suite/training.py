@@ -145,7 +145,11 @@ class _Run:
     """What moves while a network trains."""
 
     def __init__(self, network, training, validation, optimisation, folder, seed, device, workers):
-        self.network = network.to(device, memory_format=torch.channels_last_3d)
+        self.network = network.to(device)
+        # The order of clips in memory; what is not a convolution over clips has no such order.
+        for parameter in network.parameters():
+            if parameter.dim() == 5:
+                parameter.data = parameter.data.contiguous(memory_format=torch.channels_last_3d)
         self.training, self.validation, self.optimisation = training, validation, optimisation
         self.folder, self.seed, self.device, self.workers = folder, seed, device, workers
         self.optimiser = _optimiser(network, optimisation)

@@ -72,6 +72,10 @@ class C3D(nn.Module):
         """[B, 3, T, H, W] -> features [B, 8*width]: the mean of conv5 over frames, height and width."""
         return self.conv5_map(x).mean((2, 3, 4))
 
+    def probe_feature(self, x: Tensor) -> Tensor:
+        """[B, 3, T, H, W] -> [B, D]: conv5 max-pooled 1x2x2 and flattened, as for retrieval."""
+        return max_pool(self.conv5_map(x), (1, 2, 2)).flatten(1)
+
 
 def max_pool(x: Tensor, kernel: tuple[int, int, int]) -> Tensor:
     """Max pooling of [B, C, T, H, W] whose stride is its kernel, an odd rest dropped.

@@ -17,6 +17,8 @@ from collections.abc import Callable, Iterator
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from suite.backbones.c3d import max_pool
+
 # Makes a convolution without bias from (inputs, outputs, kernel, stride, padding), the last three as (t, h, w).
 Convolution = Callable[..., nn.Module]
 
@@ -90,3 +92,7 @@ class R3D(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """[B, 3, T, H, W] -> features [B, 8*width]: the mean of conv5 over frames, height and width."""
         return self.conv5_map(x).mean((2, 3, 4))
+
+    def probe_feature(self, x: Tensor) -> Tensor:
+        """[B, 3, T, H, W] -> [B, D]: conv5 max-pooled 1x2x2 and flattened, as for retrieval."""
+        return max_pool(self.conv5_map(x), (1, 2, 2)).flatten(1)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from suite.errors import InputError
 
-NAMES = ("ucf101", "hmdb51")
+NAMES = ("ucf101", "hmdb51", "kinetics400", "aslan", "yupenn")
 
 
 @dataclass(frozen=True)
@@ -15,17 +15,18 @@ class Video:
 
     # As the list file writes it: "Archery/v_Archery_g01_c01.avi", "golf/a_golf_f_nm_np1_fr_med_0.avi".
     name: str
-    # From the data root, with forward slashes: "UCF-101/Archery/v_Archery_g01_c01.avi".
+    # From the data root, with forward slashes: "UCF-101/Archery/v_Archery_g01_c01.avi". A file, or a folder of frames.
     path: str
     # Class index, from 0.
     label: int
-    # Videos of one group are cut from one source: "Archery_g01"; for HMDB51 the name of the source movie.
+    # Videos of one group are cut from one source: "Archery_g01"; for HMDB51 the name of the source movie, for Kinetics the
+    # YouTube identifier, elsewhere the video alone.
     group: str
 
 
 @dataclass(frozen=True)
 class Split:
-    """Training and test videos, in the order of the list files."""
+    """Training and test videos, in the order of the list files. ASLAN and YUPENN have no training videos."""
 
     train: tuple[Video, ...]
     test: tuple[Video, ...]
@@ -45,6 +46,8 @@ class Dataset:
     lists: dict[str, str]
     # "full": the lists say what the official ones say; "subset": they do not; "synthetic": generated data.
     scope: str
+    # Videos that the lists name and that are not there: of Kinetics only, since all others must be complete.
+    missing: int = 0
 
     def videos(self) -> tuple[Video, ...]:
         """Every video that any split names, once, sorted by name."""
@@ -53,35 +56,32 @@ class Dataset:
 
     def fingerprint(self) -> str:
         """Identity of the data: the scope and 12 hex digits over the lists and the path and size of every video."""
+        from suite.datasets import lists
+
         digest = hashlib.sha256()
         for name, content in sorted(self.lists.items()):
             digest.update(f"{name}\0{content}\n".encode())
         for video in self.videos():
-            digest.update(f"{video.path}\0{(self.root / video.path).stat().st_size}\n".encode())
+            digest.update(f"{video.path}\0{lists.size(self.root / video.path)}\n".encode())
         return f"{self.scope}-{digest.hexdigest()[:12]}"
 
 
 def load(name: str, root: Path) -> Dataset:
-    """Read the list files of dataset `name` ("ucf101" or "hmdb51") under the data root, and find every video they name.
+    """Read the list files of dataset `name`, one of `NAMES`, under the data root, and find every video they name.
 
-    Raises InputError, naming the file, if anything is missing or malformed.
+    Raises InputError, naming the file, if anything is missing or malformed (of Kinetics, videos may be missing).
     """
-    from suite.datasets import hmdb51, ucf101
-
-    loaders = {"ucf101": ucf101.load, "hmdb51": hmdb51.load}
-    if name not in loaders:
+    if name not in NAMES:
         raise InputError(f"unknown dataset {name!r}; datasets: {', '.join(NAMES)}")
     root = Path(root)
     if not root.is_dir():
         raise InputError(f"{root}: no such data root; give the folder that holds the datasets")
-    return loaders[name](root)
+    return _module(name).load(root)
 
 
 def present(name: str, root: Path) -> bool:
     """Whether a data root seems to hold a dataset: the folder of its videos is there."""
-    from suite.datasets import hmdb51, ucf101
-
-    return (root / {"ucf101": ucf101.VIDEOS, "hmdb51": hmdb51.VIDEOS}[name]).is_dir()
+    return (root / _module(name).VIDEOS).is_dir()
 
 
 def official_sizes() -> dict[str, tuple[dict[int, tuple[int, int]], int]]:
@@ -89,4 +89,16 @@ def official_sizes() -> dict[str, tuple[dict[int, tuple[int, int]], int]]:
     return {
         "ucf101": ({1: (9537, 3783), 2: (9586, 3734), 3: (9624, 3696)}, 101),
         "hmdb51": (dict.fromkeys((1, 2, 3), (3570, 1530)), 51),
+        # Of the lists: nobody has all these videos.
+        "kinetics400": ({1: (246534, 19906)}, 400),
+        # The videos that pairs of View 2 name; of all 3,697 no other is used.
+        "aslan": ({1: (0, 3017)}, 1),
+        "yupenn": ({1: (0, 420)}, 14),
     }
+
+
+def _module(name: str):
+    """The module that reads a dataset: they all have `load(root)` and `VIDEOS`, a folder."""
+    from suite.datasets import aslan, hmdb51, kinetics400, ucf101, yupenn
+
+    return {"ucf101": ucf101, "hmdb51": hmdb51, "kinetics400": kinetics400, "aslan": aslan, "yupenn": yupenn}[name]

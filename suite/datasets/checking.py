@@ -13,7 +13,7 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 
-from suite.datasets import Dataset, Video
+from suite.datasets import Dataset, Video, lists
 from suite.errors import InputError
 
 # Bytes hashed at a time.
@@ -31,7 +31,8 @@ def check(dataset: Dataset, skip_unreadable: bool, workers: int, progress: Calla
     Returns (JSON-able):
         videos: number of decodable frames by video name. sizes: number of videos by frame size, "320x240".
         unreadable: reason by video name. decoded: number of readable videos.
-        listed: numbers of training and test videos by split, as the lists have them.
+        listed: numbers of training and test videos by split, as the lists have them, without those missing.
+        missing: number of videos that the lists name and that are not there (of Kinetics).
         sha256: digest of the names and bytes of all videos.
 
     Raises InputError if videos are unreadable (names the first, counts them) and `skip_unreadable` is not given.
@@ -67,6 +68,7 @@ def check(dataset: Dataset, skip_unreadable: bool, workers: int, progress: Calla
             str(number): {"train": len(split.train), "test": len(split.test)}
             for number, split in dataset.splits.items()
         },
+        "missing": dataset.missing,
         "sha256": digest.hexdigest(),
     }
 
@@ -79,11 +81,11 @@ def _examine_all(root: Path, videos: tuple[Video, ...], workers: int) -> Iterato
         return
     # Spawned, not forked: this process may hold threads of torch.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_parent) as pool:
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=end_with_parent) as pool:
         yield from pool.map(examine, videos, chunksize=8)
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
     """End this process with its parent: one whose parent was killed would wait for work for ever."""
 
     def watch() -> None:
@@ -100,9 +102,10 @@ def _examine(root: Path, video: Video) -> tuple[int, str, str, str]:
     path = root / video.path
     digest = hashlib.sha256()
     try:
-        with open(path, "rb") as file:
-            while block := file.read(_BLOCK):
-                digest.update(block)
+        for part in lists.frame_files(path) if path.is_dir() else [path]:
+            with open(part, "rb") as file:
+                while block := file.read(_BLOCK):
+                    digest.update(block)
         count, width, height = decode.inspect(path)
     except OSError as error:
         return 0, "", digest.hexdigest(), f"{path}: cannot be read ({error.strerror}); check the file"

@@ -2,6 +2,8 @@
 
 import hashlib
 import os
+import re
+import stat
 import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -12,6 +14,11 @@ from suite.errors import InputError
 
 OFFICIAL = Path(__file__).with_name("official.toml")
 SYNTHETIC = "SYNTHETIC.json"
+# What files are taken for videos where no list names them, and for frames in a folder of frames.
+VIDEO_EXTENSIONS = frozenset(
+    (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ogv", ".webm", ".wmv", ".flv", ".3gp")
+)
+FRAME_EXTENSIONS = frozenset((".jpg", ".jpeg", ".png"))
 
 
 @dataclass
@@ -38,6 +45,14 @@ def read(path: Path) -> ListFile:
         raise InputError(f"{path}: is not text; take the list file as published") from None
     lines = [(number, line.strip()) for number, line in enumerate(text.split("\n"), start=1)]
     return ListFile(path, [line for line in lines if line[1]], hashlib.sha256(content).hexdigest())
+
+
+def file_hash(path: Path) -> str:
+    """sha256 of a list file that is not text. InputError if it cannot be read."""
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); take the list files as published") from None
 
 
 def is_plain(name: str) -> bool:
@@ -126,14 +141,59 @@ class Folder:
         return candidates[0] if len(candidates) == 1 else None
 
 
+def frame_files(folder: Path) -> list[Path]:
+    """The frames of a video that is a folder of them: its jpg and png files, in the order of the numbers in their names.
+
+    Raises OSError if the folder cannot be listed.
+    """
+    names = [entry.name for entry in os.scandir(folder) if _is(entry.name, FRAME_EXTENSIONS)]
+    return [Path(folder) / name for name in sorted(names, key=_natural)]
+
+
+def videos_in(folder: Path) -> list[str]:
+    """Names of the videos in a folder, in the order of the numbers in them: video files and folders of frames."""
+    with os.scandir(folder) as entries:
+        names = [
+            entry.name
+            for entry in entries
+            if (entry.is_file() and _is(entry.name, VIDEO_EXTENSIONS))
+            or (entry.is_dir() and any(_is(frame, FRAME_EXTENSIONS) for frame in os.listdir(entry)))
+        ]
+    return sorted(names, key=_natural)
+
+
+def stem(name: str) -> str:
+    """A video's name without its extension; folders of frames have none."""
+    return name.rpartition(".")[0] if _is(name, VIDEO_EXTENSIONS) else name
+
+
+def _is(name: str, extensions: frozenset[str]) -> bool:
+    # Files whose names start with a dot are not data, whatever they end with ("._frame1.jpg" of some archives).
+    return not name.startswith(".") and os.path.splitext(name)[1].lower() in extensions
+
+
+def _natural(name: str) -> list:
+    """Sorts names by their text and their numbers in turn, so that 2 comes before 10."""
+    parts = re.split(r"(\d+)", name)
+    return [int(part) if place % 2 else part for place, part in enumerate(parts)] + [name]
+
+
+def size(path: Path) -> int:
+    """Bytes of a video: of its file, or of all its frames. Raises OSError if it is not there."""
+    found = path.stat()
+    if stat.S_ISDIR(found.st_mode):
+        return sum(frame.stat().st_size for frame in frame_files(path))
+    return found.st_size
+
+
 def canonical_hash(entries: Iterable[str]) -> str:
     """sha256 of what lists say, whatever their order, blanks and line ends: sorted entries, single blanks."""
     return hashlib.sha256("\n".join(sorted(" ".join(entry.split()) for entry in entries)).encode()).hexdigest()
 
 
-def scope(name: str, root: Path, hashes: dict[str, str]) -> str:
-    """ "synthetic", "full" or "subset": what the data at `root` are, by their lists' canonical hashes."""
+def scope(name: str, root: Path, said: dict) -> str:
+    """ "synthetic", "full" or "subset": what the data at `root` are, by what their lists say (hashes, counts)."""
     if (root / SYNTHETIC).exists():
         return "synthetic"
     official = tomllib.loads(OFFICIAL.read_text(encoding="utf-8"))[name]
-    return "full" if hashes == official else "subset"
+    return "full" if said == official else "subset"

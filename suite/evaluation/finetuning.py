@@ -1,5 +1,7 @@
 """Supervised fine-tuning of a whole network on action recognition (VCOP Sec. 4.2)."""
 
+from collections.abc import Collection
+
 import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
@@ -9,46 +11,92 @@ from suite.training import Outcome
 from suite.video import clips as clip_indices
 from suite.video import transforms
 
+# The stages of a backbone, from its input on.
+STAGES = ("conv1", "conv2", "conv3", "conv4", "conv5")
 
-class RandomClips(Dataset):
-    """One clip of each video, at a start drawn anew in every epoch; one crop a clip, central outside training.
+
+class ActionClips(Dataset):
+    """Clips with the class of their video: one of each video at a start drawn anew in every epoch, or every
+    non-overlapping one. In training one crop and, where asked for, one mirroring a clip; outside training a central crop.
 
     An item is asked for as (epoch, index) and depends on nothing else but the seed. A video shorter than the clip
     repeats from its start.
+
+    Args:
+        source: gives resized uint8 frames by video name and indices.
+        every: every non-overlapping clip is an item, and frames behind the last whole one are not shown.
+        flip: training clips are mirrored left to right half of the time.
     """
 
-    def __init__(self, source, videos, frames, *, clip_length, crop, seed, training):
-        self.source, self.videos, self.frames = source, list(videos), frames
-        self.clip_length, self.crop, self.seed, self.training = clip_length, crop, seed, training
+    def __init__(self, source, videos, frames, *, clip_length, crop, seed, training, every=False, flip=False):
+        self.source, self.frames = source, frames
+        self.clip_length, self.crop, self.seed = clip_length, crop, seed
+        self.training, self.flip = training, flip
+        # Videos, and where their clip starts: nowhere yet if that is drawn.
+        self.clips = [(video, start) for video in videos for start in (self._windows(video) if every else [None])]
+
+    def _windows(self, video) -> list[int]:
+        return clip_indices.windows(self.frames[video.name], self.clip_length, self.clip_length)
 
     def __len__(self) -> int:
-        return len(self.videos)
+        return len(self.clips)
 
     def name(self, index: int) -> str:
         """The video behind an item, for messages."""
-        return self.videos[index].name
+        return self.clips[index][0].name
 
     def __getitem__(self, key: tuple[int, int]) -> tuple[Tensor, int]:
         """Returns the clip, uint8 [T, crop, crop, 3], and its label."""
         epoch, index = key
-        video = self.videos[index]
+        video, start = self.clips[index]
         draw = generator(self.seed, epoch, index)
         length = self.frames[video.name]
-        start = int(torch.randint(max(length - self.clip_length, 0) + 1, (), generator=draw))
+        if start is None:
+            start = int(torch.randint(max(length - self.clip_length, 0) + 1, (), generator=draw))
         clip = self.source.frames(video.name, clip_indices.clip_indices(start, self.clip_length, length))
         if not self.training:
             return transforms.centre_crop(clip, self.crop), video.label
         top, left = transforms.random_crop_offset(draw, clip.shape[1:3], self.crop)
-        return transforms.crop(clip, top, left, self.crop), video.label
+        clip = transforms.crop(clip, top, left, self.crop)
+        if self.flip and torch.rand((), generator=draw) < 0.5:
+            clip = transforms.mirrored(clip)
+        return clip, video.label
 
 
 class RecognitionNetwork(nn.Module):
-    """A backbone and one linear layer over its pooled features; no dropout (authors' code)."""
+    """A backbone and a classifier over its features; no dropout (VCOP's code).
 
-    def __init__(self, backbone: nn.Module, classes: int):
+    Args:
+        classifier: features [B, D] -> logits [B, classes].
+        pixels: as in `suite.video.transforms.to_network`.
+        freeze_below: the first stage of the backbone that learns (vcop-curriculum Fig. 10). The stages below it keep
+            every bit that they were given, the statistics of their batch norm included; "conv1" freezes nothing.
+
+    Raises:
+        ValueError: the backbone has no such stage.
+    """
+
+    def __init__(
+        self,
+        backbone: nn.Module,
+        classifier: nn.Module,
+        pixels: transforms.Pixels = "unit",
+        freeze_below: str = "conv1",
+    ):
         super().__init__()
-        self.backbone = backbone
-        self.classifier = nn.Linear(backbone.feature_size, classes)
+        self.backbone, self.classifier, self.pixels = backbone, classifier, pixels
+        # A tuple, not a ModuleList: these modules are the backbone's already.
+        self._frozen = tuple(_modules_below(backbone, freeze_below))
+        for module in self._frozen:
+            module.requires_grad_(False)
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> "RecognitionNetwork":
+        """Frozen stages stay in evaluation mode: in training mode, batch norm would go on averaging its statistics."""
+        super().train(mode)
+        for module in self._frozen:
+            module.eval()
+        return self
 
     def forward(self, clips: Tensor) -> Tensor:
         """float32 [B, 3, T, H, W] -> logits [B, classes]."""
@@ -56,9 +104,19 @@ class RecognitionNetwork(nn.Module):
 
     def outcome(self, clips: Tensor, target: Tensor) -> Outcome:
         """Cross-entropy over the classes and the number of right ones; clips are uint8 [B, T, H, W, 3]."""
-        logits = self(transforms.to_network(clips))
+        logits = self(transforms.to_network(clips, self.pixels))
         loss = nn.functional.cross_entropy(logits.float(), target)
         return Outcome(loss, (logits.argmax(1) == target).sum())
+
+
+def _modules_below(backbone: nn.Module, stage: str) -> list[nn.Module]:
+    """The modules of a backbone's stages before `stage`. A module is of the stage whose name its own begins with."""
+    if stage == STAGES[0]:
+        return []
+    children = dict(backbone.named_children())
+    if stage not in STAGES or not any(name.startswith(stage) for name in children):
+        raise ValueError(f"{type(backbone).__name__} has no stage {stage!r} to freeze below")
+    return [module for name, module in children.items() if name.startswith(STAGES[: STAGES.index(stage)])]
 
 
 def few_per_class(videos: list, count: int, seed: int) -> list:
@@ -73,9 +131,15 @@ def few_per_class(videos: list, count: int, seed: int) -> list:
     return [video for video in videos if video.name in kept]
 
 
-def hold_out(videos: list, count: int, seed: int) -> tuple[list, list]:
-    """Split off `count` validation videos, drawn by the seed: (training, validation), both in list order."""
+def hold_out(videos: list, count: int, seed: int, before: Collection[str] = ()) -> tuple[list, list]:
+    """Split off `count` validation videos, drawn by the seed: (training, validation), both in list order.
+
+    Args:
+        before: names of the videos that an earlier stage of a curriculum held out. They come first and a draw among the
+            others fills up the number: a network is not validated on what it has been trained on as far as that can be.
+    """
     order = torch.randperm(len(videos), generator=generator(seed)).tolist()
-    held = set(order[:count])
+    # A stable sort: whoever was held out before, then the rest, each in the order of the draw.
+    held = set(sorted(order, key=lambda index: videos[index].name not in before)[:count])
     training = [video for index, video in enumerate(videos) if index not in held]
     return training, [videos[index] for index in sorted(held)]

@@ -1,6 +1,7 @@
-"""Order accuracy: how many held-out tuples a network puts in the right order (VCOP Table 1)."""
+"""Order accuracy: how many held-out tuples a network puts in the right order (VCOP Table 1, vcop-curriculum Fig. 5)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from torch import nn
 from torch.utils.data import Dataset
@@ -40,3 +41,25 @@ def test(
             right += (logits.argmax(1) == target).tolist()
             progress(len(right), len(tuples))
     return right, loss / len(right)
+
+
+class Tally(NamedTuple):
+    """How many tuples were asked about, and how many were put in the right order."""
+
+    correct: int
+    total: int
+
+
+def per_class(right: Sequence[bool], labels: Sequence[int], classes: Sequence[str]) -> dict[str, Tally]:
+    """Right orders of each action class's test videos (vcop-curriculum Fig. 5), in the order of `classes`.
+
+    Args:
+        right: whether the order of a video's tuple was found.
+        labels: the action class of the same videos, an index into `classes`.
+
+    A class without a video that is long enough is left out: it has no accuracy.
+    """
+    found: dict[int, list[bool]] = {}
+    for hit, label in zip(right, labels, strict=True):
+        found.setdefault(label, []).append(bool(hit))
+    return {classes[label]: Tally(sum(hits), len(hits)) for label, hits in sorted(found.items())}

@@ -1,11 +1,20 @@
-"""Action recognition of videos: logits averaged over evenly spaced clips (VCOP Sec. 4.2)."""
+"""Action recognition of videos: scores averaged over clips, evenly spaced ones or all windows side by side."""
 
 from collections.abc import Callable, Sequence
+from typing import Literal
 
 import numpy as np
-from torch import nn
+from torch import Tensor, nn
 
-from suite.evaluation.features import BATCH, ClipsOfVideos, frozen, run_over_clips
+from suite.evaluation.features import (
+    BATCH,
+    ClipsOfVideos,
+    WindowsOfVideos,
+    frozen,
+    means_over_windows,
+    run_over_clips,
+)
+from suite.video.transforms import Pixels
 
 
 def test(
@@ -15,24 +24,41 @@ def test(
     frames: dict[str, int],
     *,
     clip_length: int,
-    clips: int,
+    clips: int | Literal["windows"],
     stride: int = 1,
     crop: int,
+    average: Literal["logits", "softmax"] = "logits",
+    pixels: Pixels = "unit",
     batch: int = BATCH,
     device: str = "cpu",
     workers: int = 0,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> np.ndarray:
-    """Mean logits of each video over its clips, before any softmax (authors' code): float64 [videos, classes].
+    """Mean scores of each video over its clips: float64 [videos, classes].
 
     Args:
         network: clips float32 [B, 3, T, h, w] -> logits [B, classes]; moved to `device`, left in the mode it was in.
+        clips: how many evenly spaced ones (VCOP Sec. 4.2: 10), or "windows": all whole clips of the video that follow
+            each other without overlap (Skip-Clip Sec. 4.2, MAS), one that repeats from the start if it is too short.
+        average: "logits" before any softmax (VCOP's code), or "softmax": the classes' probabilities.
         others: as in `suite.evaluation.features.extract`.
 
     Raises:
         InputError: a video cannot be read, or the network gives NaN or infinite logits.
     """
-    loader = ClipsOfVideos(source, videos, frames, clip_length=clip_length, clips=clips, stride=stride, crop=crop)
+    if average not in ("logits", "softmax"):
+        raise ValueError(f"average is {average!r}, not 'logits' or 'softmax'")
+    if clips == "windows" and stride != 1:
+        raise ValueError(f"windows are of consecutive frames; stride is {stride}")
+
+    def scores(inputs: Tensor) -> Tensor:
+        logits = network(inputs)
+        return logits if average == "logits" else logits.softmax(1)
+
+    run = {"pixels": pixels, "batch": batch, "device": device, "workers": workers, "progress": progress}
     with frozen(network.to(device)):
-        logits = run_over_clips(network, loader, batch=batch, device=device, workers=workers, progress=progress)
-    return logits.astype(np.float64).mean(axis=1)
+        if clips == "windows":
+            loader = WindowsOfVideos(source, videos, frames, clip_length=clip_length, step=clip_length, crop=crop)
+            return np.stack(list(means_over_windows(scores, loader, **run)))
+        loader = ClipsOfVideos(source, videos, frames, clip_length=clip_length, clips=clips, stride=stride, crop=crop)
+        return run_over_clips(scores, loader, **run).astype(np.float64).mean(axis=1)

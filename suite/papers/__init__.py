@@ -7,7 +7,7 @@ A task's module offers `eligible(videos, frames, pretraining, video)`, `network(
 from importlib import import_module
 from types import ModuleType
 
-_HOMES = {"clip-order": "vcop", "statistics": "mas"}
+_HOMES = {"clip-order": "vcop", "statistics": "mas", "skip-clip": "skip_clip"}
 
 
 def pretext(task: str) -> ModuleType:

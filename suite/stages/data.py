@@ -1,6 +1,7 @@
 """Stages that prepare data: generate, check, store frames. `Data` is how the other stages see a dataset."""
 
 import json
+import os
 
 from suite.stages import Job
 
@@ -16,6 +17,7 @@ class Data:
         checked = json.loads((job.inputs[f"check-data:{name}"] / "videos.json").read_text(encoding="utf-8"))
         self.frames: dict[str, int] = checked["videos"]
         self._store = job.inputs.get(f"frames:{name}")
+        self._flow, self._flow_settings = job.inputs.get(f"flow:{name}"), job.config.get("flow")
 
     def readable(self, videos) -> list:
         """The videos that decode; the others were counted when the data were checked."""
@@ -27,6 +29,14 @@ class Data:
         if self._store is not None:
             return store.FrameStore(self._store)
         return decode.ResizedVideos(self.root, self.dataset.videos(), tuple(resize))
+
+    def flow(self, resize):
+        """Flow between resized frames, of a store or computed when asked for."""
+        from suite.video import flow
+
+        if self._flow is not None:
+            return flow.FlowStore(self._flow)
+        return flow.FlowOnTheFly(self.source(resize), self.frames, self._flow_settings)
 
 
 def synthetic(job: Job) -> dict:
@@ -47,6 +57,7 @@ def check_data(job: Job) -> dict:
     report = checking.check(dataset, True, max(job.runtime.workers, 1), job.runtime.progress)
     (job.folder / "videos.json").write_text(json.dumps(report, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     counts = {"listed": len(dataset.videos()), "decoded": report["decoded"], "unreadable": len(report["unreadable"])}
+    counts["missing"] = report["missing"]
     facts = {"sha256": report["sha256"], "sizes": report["sizes"], "listed": report["listed"]}
     return {"counts": counts, "facts": facts | {"unreadable": report["unreadable"]}}
 
@@ -65,3 +76,29 @@ def frames(job: Job) -> dict:
 
     store.write(job.folder, whole_videos())
     return {"counts": {"videos": len(names), "frames": sum(data.frames.values())}}
+
+
+def flow(job: Job) -> dict:
+    """Flow of all videos of a split, one byte a value."""
+    from suite.video import flow
+
+    config = job.config
+    data = Data(job, config["dataset"])
+    split = data.dataset.splits[config["split"]]
+    names = sorted(video.name for video in data.readable({*split.train, *split.test}))
+    made = flow.write(
+        job.folder,
+        names,
+        data.frames,
+        data.source(config["resize"]),
+        config["flow"],
+        workers=cores(),
+        progress=job.runtime.progress,
+    )
+    counts = {"videos": len(names), "pairs": made["pairs"], "bytes": made["bytes"]}
+    return {"counts": counts, "facts": {"error": made["error"], "settings": made["settings"]}}
+
+
+def cores() -> int:
+    """Processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

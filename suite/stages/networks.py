@@ -30,3 +30,18 @@ def pretext_network(job: Job):
     pretraining = job.config["pretraining"]
     task = papers.pretext(pretraining["pretext"])
     return task.network(starting_backbone(job), pretraining, job.config["video"])
+
+
+def recognition_network(job: Job, classes: int):
+    """The network that is fine-tuned: the starting backbone under a new classifier."""
+    from torch import nn
+
+    from suite.evaluation.finetuning import RecognitionNetwork
+    from suite.papers import mas
+
+    settings, backbone = job.config["finetuning"], starting_backbone(job)
+    if settings["head"] == "three-layer":
+        classifier = mas.fully_connected(backbone, classes)
+    else:
+        classifier = nn.Linear(backbone.feature_size, classes)
+    return RecognitionNetwork(backbone, classifier, job.config["video"]["pixels"], settings["freeze_below"])

@@ -1,9 +1,12 @@
 """Stages that ask how well a pretext task was learnt, on videos that it was not learnt from."""
 
+import json
+
 from suite.errors import InputError
 from suite.stages import Job
 from suite.stages.data import Data
 from suite.stages.networks import pretext_network
+from suite.stages.training import CURVES
 
 
 def order_accuracy(job: Job) -> dict:
@@ -20,10 +23,64 @@ def order_accuracy(job: Job) -> dict:
         workers=job.runtime.workers,
     )
     hits = [int(value) for value in right]
+    classes = Data(job, job.config["pretraining"]["dataset"]).dataset.classes
+    of_class = order.per_class(right, [video.label for video in videos], classes)
+    scores = {f"accuracy_{name}": 100 * tally.correct / tally.total for name, tally in of_class.items()}
     return {
-        "scores": {"accuracy": 100 * sum(hits) / len(hits), "loss": loss},
+        "scores": {"accuracy": 100 * sum(hits) / len(hits), "loss": loss} | scores,
+        "facts": {"classes": {name: list(tally) for name, tally in of_class.items()}},
         "counts": counts | {"total": len(hits), "correct": sum(hits)},
         "outcomes": {"groups": [video.group for video in videos], "trials": 1, "hits": {"accuracy": hits}},
+    }
+
+
+def statistics_errors(job: Job) -> dict:
+    """Squared errors of the 27 statistics on the test videos, by those of the constant predictor (MAS).
+
+    Below 1 something was learnt of a label. "motion" and "appearance" compare the sums over a branch, "joint" over both.
+    """
+    from suite.papers import mas
+
+    network, samples, videos, counts = _held_out(job)
+    pretraining, video = job.config["pretraining"], job.config["video"]
+    data = Data(job, pretraining["dataset"])
+    learnt = data.readable(data.dataset.splits[pretraining["split"]].train)
+    training = mas.samples(
+        data, mas.eligible(learnt, data.frames, pretraining, video), pretraining, video, seed=0, training=False
+    )
+    found = mas.errors(
+        network,
+        training,
+        samples,
+        batch=pretraining["optimisation"]["batch"],
+        device=job.runtime.device,
+        workers=job.runtime.workers,
+        progress=job.runtime.progress,
+    )
+    return {
+        "scores": {name: error["network"] / error["constant"] for name, error in found.items() if error["constant"]},
+        "counts": counts | {"videos": len(videos), "clips": len(samples)},
+        "facts": {"errors": found},
+    }
+
+
+def training_curve(job: Job) -> dict:
+    """What a pretraining's validation accuracy (percent) comes to along the way (vcop-curriculum Fig. 4).
+
+    The paper speaks of epochs 1, 10 and 200 of 300; in runs of another length the second and third are those after the
+    same share of it.
+    """
+    curves = json.loads((job.inputs["pretrain"] / CURVES).read_text(encoding="utf-8"))
+    accuracy = curves["validation_accuracy"]
+    tenth, two_hundredth = (max(1, round(len(accuracy) * epoch / 300)) for epoch in (10, 200))
+    return {
+        "scores": {
+            "max_val_acc": max(accuracy),
+            "min_val_acc_10_epochs": min(accuracy[:tenth]),
+            "val_acc_epoch_1": accuracy[0],
+            "val_acc_epoch_200": accuracy[two_hundredth - 1],
+        },
+        "counts": {"epochs": len(accuracy)},
     }
 
 

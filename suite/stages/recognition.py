@@ -2,26 +2,29 @@
 
 from suite.stages import Job
 from suite.stages.data import Data
-from suite.stages.networks import starting_backbone
+from suite.stages.networks import recognition_network
 
 
 def recognition(job: Job) -> dict:
+    """The class of every test video, by the mean over its clips."""
     from suite import checkpoints
-    from suite.evaluation import finetuning, recognition
+    from suite.evaluation.recognition import test
 
-    config = job.config
+    config, settings = job.config, job.config["finetuning"]
     data = Data(job, config["dataset"])
-    network = finetuning.RecognitionNetwork(starting_backbone(job), len(data.dataset.classes))
+    network = recognition_network(job, len(data.dataset.classes))
     network.load_state_dict(checkpoints.load(job.inputs["finetune"] / "best.safetensors"))
     listed = data.dataset.splits[config["split"]].test
     videos = data.readable(listed)
-    logits = recognition.test(
+    logits = test(
         network,
         data.source(config["video"]["resize"]),
         videos,
         data.frames,
         clip_length=config["video"]["clip_length"],
-        clips=config["finetuning"]["test_clips"],
+        clips=settings["test_clips"] or "windows",
+        average=settings["test_average"],
+        pixels=config["video"]["pixels"],
         crop=config["video"]["crop"],
         device=job.runtime.device,
         workers=job.runtime.workers,

@@ -32,6 +32,7 @@ def features(job: Job) -> dict:
             crop=config["video"]["crop"],
             pooling=config["pooling"],
             bn=config["bn"],
+            pixels=config["video"]["pixels"],
             device=job.runtime.device,
             workers=job.runtime.workers,
             progress=job.runtime.progress,

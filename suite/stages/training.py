@@ -1,12 +1,17 @@
 """Stages that leave weights: pretraining by a pretext task, fine-tuning, and checkpoints of other code."""
 
-from collections.abc import Callable
+import json
 
 from suite import recipe
 from suite.errors import InputError
 from suite.stages import Job
 from suite.stages.data import Data
-from suite.stages.networks import pretext_network, starting_backbone
+from suite.stages.networks import pretext_network, recognition_network
+
+# Names of the videos that were not trained on, in the folder of a stage.
+HELD_OUT = "validation.txt"
+# One number an epoch, by name.
+CURVES = "curves.json"
 
 
 def _holdout_size(holdout: dict | None, scope: str, available: int) -> int:
@@ -36,14 +41,48 @@ def pretrain(job: Job) -> dict:
             f"{data.root}: {len(eligible)} training videos are long enough for {pretraining['pretext']} pretraining, "
             f"and {held} are held out; this needs more or longer videos"
         )
-    learnt, validation = finetuning.hold_out(eligible, held, config["seed"])
+    learnt, validation = finetuning.hold_out(eligible, held, config["seed"], _held_out_before(job))
+    training, watched = (
+        task.samples(data, videos, pretraining, video, seed=config["seed"], training=shown)
+        for videos, shown in ((learnt, True), (validation, False))
+    )
     counts = {"listed": len(listed), "decoded": len(decoded), "eligible": len(eligible)}
+    optimisation = pretraining["optimisation"]
+    if pretraining.get("sample"):
+        training = _hard_samples(job, network, training)
+        counts["easy"] = len(learnt) - len(training)
+        optimisation = optimisation | {"epochs": pretraining["sample"]["more_epochs"]}
+    result = _fit(job, network, training, watched, optimisation)
+    _name_held_out(job, validation)
+    return result | {"counts": counts | result["counts"] | {"held_out": len(validation)}}
 
-    def samples(videos: list, training: bool):
-        return task.samples(data, videos, pretraining, video, seed=config["seed"], training=training)
 
-    result = _fit(job, network, samples, learnt, validation, pretraining["optimisation"])
-    return result | {"counts": counts | result["counts"]}
+def _held_out_before(job: Job) -> frozenset[str]:
+    """Names of the videos that the pretraining which this one starts from held out."""
+    if "pretrain" not in job.inputs:
+        return frozenset()
+    return frozenset((job.inputs["pretrain"] / HELD_OUT).read_text(encoding="utf-8").splitlines())
+
+
+def _name_held_out(job: Job, videos: list) -> None:
+    (job.folder / HELD_OUT).write_text("".join(f"{video.name}\n" for video in videos), encoding="utf-8")
+
+
+def _hard_samples(job: Job, network, training):
+    """The samples that a sample-based curriculum goes on with; `network` becomes the whole one that it starts from."""
+    from suite import checkpoints
+    from suite.papers.vcop_curriculum import HardSamples, Recorded, record
+
+    pretraining, path = job.config["pretraining"], job.folder / "softmax.json"
+    first, sample = pretraining["optimisation"]["epochs"], pretraining["sample"]
+    network.load_state_dict(checkpoints.load(job.inputs["pretrain"] / "best.safetensors"))
+    asked = range(first, first + sample["record_epochs"])
+    if not path.exists():
+        batch, device, workers = pretraining["optimisation"]["batch"], job.runtime.device, job.runtime.workers
+        record(network, training, asked, batch, device, job.runtime.progress, workers=workers).save(path)
+    # Of a stage that was killed: the videos that it went on with.
+    easy = Recorded.load(path).easy(sample["threshold"])
+    return HardSamples(training, easy, asked.stop)
 
 
 def finetune(job: Job) -> dict:
@@ -52,31 +91,33 @@ def finetune(job: Job) -> dict:
 
     config, settings = job.config, job.config["finetuning"]
     data = Data(job, config["dataset"])
-    network = finetuning.RecognitionNetwork(starting_backbone(job), len(data.dataset.classes))
+    network = recognition_network(job, len(data.dataset.classes))
     listed = data.dataset.splits[config["split"]].train
     decoded = data.readable(listed)
     held = _holdout_size(config["holdout"], data.dataset.scope, len(decoded))
     rest, validation = finetuning.hold_out(decoded, held, config["seed"])
     learnt = finetuning.few_per_class(rest, settings["videos_per_class"], config["seed"])
-    counts = {"listed": len(listed), "decoded": len(decoded)}
     source = data.source(config["video"]["resize"])
-    common = {"clip_length": config["video"]["clip_length"], "crop": config["video"]["crop"], "seed": config["seed"]}
-
-    def samples(videos: list, training: bool):
-        return finetuning.RandomClips(source, videos, data.frames, training=training, **common)
-
-    result = _fit(job, network, samples, learnt, validation, settings["optimisation"])
+    shown = {"clip_length": config["video"]["clip_length"], "crop": config["video"]["crop"], "seed": config["seed"]}
+    shown |= {"every": settings["clips"] == "all", "flip": settings["flip"]}
+    training, watched = (
+        finetuning.ActionClips(source, videos, data.frames, training=shuffled, **shown)
+        for videos, shuffled in ((learnt, True), (validation, False))
+    )
+    result = _fit(job, network, training, watched, settings["optimisation"])
+    _name_held_out(job, validation)
+    counts = {"listed": len(listed), "decoded": len(decoded), "held_out": len(validation)}
     return result | {"counts": counts | result["counts"]}
 
 
-def _fit(job: Job, network, samples: Callable, learnt: list, validation: list, optimisation: dict) -> dict:
-    """Train a network on `samples(videos, training)` of the training videos, watched on those of the validation videos."""
-    from suite import training
+def _fit(job: Job, network, training, watched, optimisation: dict) -> dict:
+    """Train a network on samples of the training videos, watched on those of the validation videos if there are any."""
+    from suite.training import fit
 
-    fitted = training.fit(
+    fitted = fit(
         network,
-        samples(learnt, True),
-        samples(validation, False) if validation else None,
+        training,
+        watched if len(watched) else None,
         recipe.Optimisation(**optimisation),
         job.folder,
         seed=job.config["seed"],
@@ -86,10 +127,10 @@ def _fit(job: Job, network, samples: Callable, learnt: list, validation: list, o
         progress=job.runtime.progress,
         tensorboard=job.runtime.tensorboard,
     )
-    (job.folder / "validation.txt").write_text("".join(f"{video.name}\n" for video in validation), encoding="utf-8")
+    (job.folder / CURVES).write_text(json.dumps(fitted["curves"]) + "\n", encoding="utf-8")
     return {
         "curves": fitted["curves"],
-        "counts": {"trained": len(learnt), "held_out": len(validation)},
+        "counts": {"trained": len(training)},
         "facts": {"best_epoch": fitted["best_epoch"], "steps": fitted["steps"]},
     }
 

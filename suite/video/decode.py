@@ -3,10 +3,14 @@
 A frame's index is its place in decoding order: AVI carries no presentation times, so frames are found by counting,
 never by seeking to a time. Only the frames that are wanted are converted to RGB, by one reformatter that keeps its
 conversion tables from frame to frame; the rest are decoded and dropped (0.1 ms each at 320x240).
+
+A folder of jpg or png files is a video too: its frames are the files in the order of the numbers in their names. Of those,
+only the frames that are wanted are read.
 """
 
 from __future__ import annotations
 
+import os
 import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,7 +20,9 @@ from typing import TYPE_CHECKING
 import av
 import numpy as np
 from av.video.reformatter import VideoReformatter
+from PIL import Image
 
+from suite.datasets import lists
 from suite.errors import InputError
 
 if TYPE_CHECKING:
@@ -37,7 +43,8 @@ class Reader:
     def frames(self, path: str | Path, indices: Sequence[int]) -> np.ndarray:
         """Full-size RGB frames at `indices` (counted from 0, any order, repeats allowed): uint8 [N, H, W, 3].
 
-        Raises InputError, naming the file, if it cannot be opened or decoded or ends before the last index.
+        Raises InputError, naming the file, if it cannot be opened or decoded or ends before the last index, and if the
+        images of a folder are of different sizes.
         """
         slots: dict[int, list[int]] = {}
         for slot, index in enumerate(indices):
@@ -45,6 +52,8 @@ class Reader:
         if not slots or min(slots) < 0:
             raise ValueError(f"frame indices must be at least one and not negative, not {list(indices)}")
         last = max(slots)
+        if os.path.isdir(path):
+            return _images(path, slots)
         result, height, width = None, 0, 0
         with _opened(path) as frames:
             count = 0
@@ -77,8 +86,15 @@ def inspect(path: str | Path) -> tuple[int, int, int]:
 
     Raises InputError, naming the file, if it cannot be opened or decoded, has no frame, or is cut short. Headers alone
     are no proof of that (real HMDB51 files have one frame less than their header says): a file counts as cut short if
-    it has fewer bytes than its header promises, and fewer frames or a damaged last one.
+    it has fewer bytes than its header promises, and fewer frames or a damaged last one. The images of a folder must be of
+    one size.
     """
+    if os.path.isdir(path):
+        files = _frame_files(path)
+        first = _image(files[0])
+        for file in files[1:]:
+            _image(file, first.shape)
+        return len(files), first.shape[1], first.shape[0]
     count, width, height, damaged = 0, 0, 0, False
     with _opened(path) as frames:
         for frame in frames:
@@ -149,6 +165,45 @@ def _opened(path: str | Path) -> Iterator[_Frames]:
     except av.FFmpegError as error:
         reason = error.strerror or type(error).__name__
         raise InputError(f"{path}: cannot be decoded ({reason}); get the file again or leave the video out") from None
+
+
+def _frame_files(folder: str | Path) -> list[Path]:
+    """The images of a folder of frames. Raises InputError, naming it, if there are none."""
+    try:
+        files = lists.frame_files(Path(folder))
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be listed ({error.strerror}); check the folder") from None
+    if not files:
+        raise InputError(f"{folder}: holds no jpg or png file; get the folder again or leave the video out")
+    return files
+
+
+def _images(folder: str | Path, slots: dict[int, list[int]]) -> np.ndarray:
+    """Images of a folder of frames, each (by its index) in the places it is wanted: uint8 [N, H, W, 3]."""
+    files, last = _frame_files(folder), max(slots)
+    if last >= len(files):
+        raise InputError(f"{folder}: ends after {len(files)} frames, frame {last} was expected; get the folder again")
+    first = _image(files[min(slots)])
+    result = np.empty((sum(map(len, slots.values())), *first.shape), np.uint8)
+    for index, places in slots.items():
+        result[places] = _image(files[index], first.shape)
+    return result
+
+
+def _image(path: Path, shape: tuple[int, ...] = ()) -> np.ndarray:
+    """An image file as RGB: uint8 [H, W, 3]. Raises InputError, naming it, if it cannot be read or has another shape."""
+    try:
+        with Image.open(path) as image:
+            pixels = np.asarray(image.convert("RGB"))
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(f"{path}: cannot be decoded ({reason}); get the file again or leave the video out") from None
+    if shape and pixels.shape != shape:
+        raise InputError(
+            f"{path}: is {pixels.shape[1]}x{pixels.shape[0]}, other frames of the folder are {shape[1]}x{shape[0]}; "
+            f"get the folder again"
+        )
+    return pixels
 
 
 def _pixels(frame: av.VideoFrame) -> np.ndarray:

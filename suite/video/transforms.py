@@ -4,12 +4,18 @@ Shapes: clips are [..., T, H, W, 3] uint8 until `to_network` makes [B, 3, T, H, 
 """
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as vision
+
+# What a network sees: see `to_network`.
+Pixels = Literal["unit", "rgb-mean", "bgr-raw"]
+# Mean red, green and blue of video frames, as PyTorch ports of C3D take it.
+MEAN = (102.0, 98.0, 90.0)
 
 
 def resize(frames: np.ndarray | Tensor, size: tuple[int, int]) -> Tensor:
@@ -42,10 +48,25 @@ def random_crop_offset(generator: torch.Generator, shape: Sequence[int], size: i
     return int(top), int(left)
 
 
-def to_network(batch: Tensor) -> Tensor:
-    """Clips uint8 [B, T, H, W, 3] to float32 [B, 3, T, H, W] in [0, 1], on the device the batch is on.
+def mirrored(clips: Tensor) -> Tensor:
+    """Clips [..., H, W, 3] flipped left to right."""
+    return clips.flip(-2)
 
-    VCOP's pixels: scaled, no mean or deviation taken. The result keeps the memory order of the frames, which is torch's
-    channels_last_3d: no byte is moved, and convolutions are fastest in it (R3D on a CPU core by 1.7).
+
+def to_network(batch: Tensor, pixels: Pixels = "unit") -> Tensor:
+    """Clips uint8 [B, T, H, W, 3] to float32 [B, 3, T, H, W], on the device the batch is on.
+
+    The result keeps the memory order of the frames, which is torch's channels_last_3d: convolutions are fastest in it
+    (R3D on a CPU core by 1.7).
+
+    Args:
+        pixels: "unit", values in [0, 1], no mean or deviation taken (VCOP's code); "rgb-mean", 0 to 255 less `MEAN`;
+            "bgr-raw", 0 to 255 in the order blue, green, red (the code of MAS).
     """
-    return batch.permute(0, 4, 1, 2, 3).float().div_(255)
+    if pixels == "unit":
+        return batch.permute(0, 4, 1, 2, 3).float().div_(255)
+    if pixels == "rgb-mean":
+        return (batch.float() - batch.new_tensor(MEAN, dtype=torch.float32)).permute(0, 4, 1, 2, 3)
+    if pixels == "bgr-raw":
+        return batch.flip(-1).permute(0, 4, 1, 2, 3).float()
+    raise ValueError(f"unknown scale of pixels {pixels!r}")

@@ -92,7 +92,7 @@ FAULTS = {
     "unknown-key-in-tolerance": "table1 tolerance: unknown key 'sd'",
     "unknown-protocol": (
         "table1: unknown protocol 'recognise'; choose one of order-accuracy, pretext, clip-retrieval, "
-        "video-retrieval, cross-retrieval, layer-retrieval, recognition, training-curve, video-qa, aslan, scenes, cost"
+        "video-retrieval, cross-retrieval, layer-retrieval, recognition, training-curve, video-qa, aslan, yupenn, cost"
     ),
     "unknown-source": "table1 row ours: unknown source 'ours'; choose one of own, cited",
     "unknown-unit": (

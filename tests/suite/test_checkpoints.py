@@ -78,14 +78,14 @@ def write(path: Path, state: dict, kind: str) -> Path:
     return path
 
 
-@pytest.mark.parametrize("name", backbones.NAMES)
+@pytest.mark.parametrize("name", ["c3d", "r3d", "r2plus1d"])
 def test_our_network_is_the_authors_under_other_names(name):
     network, clips = trained(name), torch.rand(2, 3, 16, 48, 48)
     with torch.no_grad():
         torch.testing.assert_close(network(clips), authors_forward(name, authors_state(name, network), clips))
 
 
-@pytest.mark.parametrize("name", backbones.NAMES)
+@pytest.mark.parametrize("name", ["c3d", "r3d", "r2plus1d"])
 @pytest.mark.parametrize("kind", ["zip", "legacy", "safetensors"])
 def test_a_pretrained_network_of_the_authors_comes_back_exactly(tmp_path, name, kind):
     network = trained(name)
@@ -127,7 +127,7 @@ def test_known_names_of_the_authors():
         assert {ours: checkpoints.vcop_name(backbone, ours) for ours in pairs} == pairs
 
 
-@pytest.mark.parametrize("name", backbones.NAMES)
+@pytest.mark.parametrize("name", ["c3d", "r3d", "r2plus1d"])
 @pytest.mark.parametrize(
     ("layout", "prefix", "extra"),
     [

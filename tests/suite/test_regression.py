@@ -26,7 +26,7 @@ SETTINGS = recipe.load("vcop", "tiny").settings
 def roots(tmp_path_factory):
     """Two classes of each generated dataset."""
     found = {}
-    for name in datasets.NAMES:
+    for name in regression.DATASETS:
         found[name] = tmp_path_factory.mktemp(name)
         settings = {"height": SETTINGS.synthetic.height, "width": SETTINGS.synthetic.width, "classes": 2}
         synthetic.generate(name, found[name], settings, lambda done, total: None)
@@ -79,7 +79,7 @@ def test_fixed_weights_are_those_of_numpy_and_of_nothing_else():
 def test_the_data_part_says_what_the_files_say(roots, tmp_path):
     facts = regression.run(job(roots, tmp_path, "data"))["facts"]
     exact = facts["exact"]
-    for name in datasets.NAMES:
+    for name in regression.DATASETS:
         dataset = datasets.load(name, roots[name])
         lengths = {v.name: decode.count_frames(dataset.root / v.path) for v in dataset.videos()}
         assert exact[f"fingerprint/{name}"] == dataset.fingerprint()

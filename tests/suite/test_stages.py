@@ -46,7 +46,7 @@ class Bench:
 
     def network(self, **more):
         common = {"backbone": "r3d", "width": 4, "seed": 0, "threads": 1}
-        common["video"] = {key: self.settings["video"][key] for key in ("clip_length", "resize", "crop")}
+        common["video"] = {key: self.settings["video"][key] for key in ("clip_length", "resize", "crop", "pixels")}
         return common | more
 
     def pretraining(self):

@@ -230,3 +230,65 @@ def test_a_killed_run_ends_as_one_never_killed(tmp_path, at, where):
     assert resumed == whole
     for name in ("best.safetensors", "last.safetensors"):
         assert (killed / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+class Line(nn.Module):
+    """One weight that is fully connected and one that is not; the loss is their sum, so that each gradient is 1."""
+
+    def __init__(self):
+        super().__init__()
+        self.linear = nn.Linear(1, 1, bias=False)
+        self.free = nn.Parameter(torch.ones(1))
+        nn.init.ones_(self.linear.weight)
+
+    def outcome(self, inputs, target):
+        loss = self.linear.weight.sum() + self.free.sum() + 0 * inputs.sum()
+        return training.Outcome(loss, None, {"free": self.free.sum()})
+
+
+def line(folder: Path, **settings) -> tuple[Line, dict]:
+    """Five epochs of one step with that network and nothing held out."""
+    folder.mkdir()
+    common = {"batch": 4, "epochs": 5, "learning_rate": 0.1, "weight_decay": 0.0, "precision": "fp32", "keep": "last"}
+    network = Line()
+    optimisation = Optimisation(**common | settings)
+    return network, training.fit(network, Points(4), None, optimisation, folder, seed=0, device="cpu")
+
+
+@pytest.mark.parametrize(
+    ("schedule", "rates"),
+    [
+        ({}, [0.1, 0.1, 0.1, 0.1, 0.1]),
+        ({"lr_every": 2, "lr_factor": 0.1}, [0.1, 0.1, 0.01, 0.01, 0.001]),
+        ({"lr_every": 1, "lr_factor": 0.5, "lr_until": 2}, [0.1, 0.05, 0.025, 0.025, 0.025]),
+    ],
+)
+def test_the_rate_follows_its_schedule(tmp_path, schedule, rates):
+    network, fitted = line(tmp_path / "run", **schedule)
+    assert float(network.free.detach()) == pytest.approx(1 - sum(rates), abs=1e-6)
+    # The part is the weight before each step; a task without right and wrong has no accuracy.
+    assert fitted["curves"]["train_free"] == pytest.approx([1 - sum(rates[:epoch]) for epoch in range(5)], abs=1e-6)
+    assert set(fitted["curves"]) == {"train_loss", "train_free"}
+
+
+def test_decay_of_fully_connected_weights_alone(tmp_path):
+    network, _ = line(tmp_path / "run", epochs=1, weight_decay=0.5, weight_decay_on="linear")
+    assert float(network.linear.weight.detach()) == pytest.approx(1 - 0.1 * (1 + 0.5))
+    assert float(network.free.detach()) == pytest.approx(0.9)
+
+
+def test_adam_moves_by_its_rate_whatever_the_gradient(tmp_path):
+    network, _ = line(tmp_path / "run", epochs=1, optimiser="adam", learning_rate=0.01)
+    assert float(network.free.detach()) == pytest.approx(0.99, abs=1e-6)
+
+
+def test_the_last_weights_are_kept_where_the_recipe_says_so(tmp_path):
+    _, fitted = line(tmp_path / "run")
+    best, last = (checkpoints.load(tmp_path / "run" / f"{name}.safetensors") for name in ("best", "last"))
+    assert fitted["best_epoch"] == 4
+    assert torch.equal(best["free"], last["free"])
+
+
+def test_without_validation_there_are_no_best_weights(tmp_path):
+    with pytest.raises(InputError, match="should keep the last"):
+        line(tmp_path / "run", keep="best")

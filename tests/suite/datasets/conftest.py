@@ -9,8 +9,17 @@ from suite.datasets import synthetic
 
 @pytest.fixture(scope="session")
 def synthetic_root(tmp_path_factory) -> Path:
-    """Both synthetic datasets, whole, at their default settings."""
+    """Synthetic UCF101 and HMDB51, whole, at their default settings."""
     root = tmp_path_factory.mktemp("synthetic")
     for name in ("ucf101", "hmdb51"):
+        synthetic.generate(name, root, {}, lambda done, total: None)
+    return root
+
+
+@pytest.fixture(scope="session")
+def probes_root(tmp_path_factory) -> Path:
+    """Synthetic Kinetics-400, ASLAN and YUPENN, whole, at their default settings."""
+    root = tmp_path_factory.mktemp("probes")
+    for name in ("kinetics400", "aslan", "yupenn"):
         synthetic.generate(name, root, {}, lambda done, total: None)
     return root

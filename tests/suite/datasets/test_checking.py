@@ -41,6 +41,7 @@ def test_everything_is_counted(data):
     assert report["videos"] == {v.name: decode.count_frames(data.root / v.path) for v in data.videos()}
     assert report["sizes"] == {"64x48": 38}
     assert report["unreadable"] == {}
+    assert report["missing"] == 0
     assert report["listed"] == {str(number): {"train": 27, "test": 11} for number in (1, 2, 3)}
     assert json.loads(json.dumps(report)) == report
 
@@ -91,3 +92,9 @@ def test_a_video_that_vanishes_is_unreadable(data, tmp_path):
     report = checking.check(copy, True, 1, quiet)
     assert list(report["unreadable"]) == [video.name]
     assert "No such file" in report["unreadable"][video.name]
+
+
+def test_missing_videos_are_reported_and_not_listed(tmp_path):
+    synthetic.generate("kinetics400", tmp_path, {"classes": 1}, quiet)
+    report = checking.check(datasets.load("kinetics400", tmp_path), False, 1, quiet)
+    assert (report["missing"], report["decoded"], report["listed"]) == (3, 43, {"1": {"train": 34, "test": 9}})

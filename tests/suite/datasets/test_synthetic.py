@@ -3,6 +3,7 @@
 import filecmp
 import json
 from collections import Counter
+from itertools import combinations
 from pathlib import Path
 
 import av
@@ -10,11 +11,13 @@ import numpy as np
 import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
 from sklearn.neighbors import NearestCentroid
 from sklearn.preprocessing import StandardScaler
 
 from suite import datasets
-from suite.datasets import synthetic
+from suite.datasets import aslan, synthetic
+from suite.datasets.synthetic import actions, drawing, pairs
 from suite.errors import InputError
 from suite.video import decode, transforms
 
@@ -36,6 +39,22 @@ def test_the_same_settings_give_the_same_bytes(synthetic_root, tmp_path):
     assert len(hmdb51_lists) == 6
     for path in videos | hmdb51_lists:
         assert filecmp.cmp(tmp_path / path, synthetic_root / path, shallow=False), path
+
+
+def test_the_same_settings_give_the_same_bytes_of_the_other_datasets(probes_root, tmp_path):
+    for name, settings in (("kinetics400", {"classes": 1}), ("aslan", {}), ("yupenn", {"classes": 2})):
+        synthetic.generate(name, tmp_path, settings, quiet)
+    made = {path for path in files(tmp_path) if path.suffix in (".avi", ".txt")}
+    assert len(made) == 43 + 140 + 1 + 12
+    for path in made:
+        assert filecmp.cmp(tmp_path / path, probes_root / path, shallow=False), path
+
+
+@pytest.mark.parametrize(("name", "classes"), [("aslan", 0), ("yupenn", 0), ("kinetics400", 1)])
+def test_other_frame_sizes(tmp_path, name, classes):
+    synthetic.generate(name, tmp_path, {"height": 24, "width": 20, "seed": 5, "classes": classes}, quiet)
+    for video in datasets.load(name, tmp_path).videos()[::7]:
+        assert decode.inspect(tmp_path / video.path)[1:] == (20, 24)
 
 
 def test_every_setting_changes_the_videos(tmp_path):
@@ -67,7 +86,7 @@ def test_layout_and_splits(synthetic_root):
 
 def test_the_settings_are_in_the_root(synthetic_root):
     content = json.loads((synthetic_root / "SYNTHETIC.json").read_text())
-    expected = {"version": synthetic.VERSION, "height": 48, "width": 64, "seed": 1, "classes": 0}
+    expected = {"version": drawing.VERSION, "height": 48, "width": 64, "seed": 1, "classes": 0}
     assert content == {"ucf101": expected, "hmdb51": expected}
 
 
@@ -89,7 +108,7 @@ def test_lengths_are_spread_with_some_too_short(synthetic_root):
         assert 0.02 < len(short) / len(lengths) < 0.08
         assert sum(length < 8 for length in lengths) == 1
         usual = [length for length in lengths if length >= 32]
-        assert (min(usual), max(usual)) == synthetic.LENGTHS
+        assert (min(usual), max(usual)) == actions.LENGTHS
         assert len(set(lengths)) > 15
 
 
@@ -109,7 +128,7 @@ def test_objects_move_the_way_their_class_says(synthetic_root):
     distances = []
     for video in data.videos()[::9]:
         places = object_places(synthetic_root, video)
-        down, right = synthetic.UCF101_MOTIONS[data.classes[video.label]]
+        down, right = actions.UCF101_MOTIONS[data.classes[video.label]]
         progress = places @ (down, right)
         assert np.all(np.diff(progress[:: max(1, len(progress) // 5)]) > 0), video.name
         across = places @ (right, -down)
@@ -164,12 +183,13 @@ def test_progress_counts_videos(tmp_path):
 @pytest.mark.parametrize(
     ("name", "settings", "message"),
     [
-        ("kinetics400", {}, "no synthetic counterpart of dataset 'kinetics400'"),
+        ("activitynet_qa", {}, "no synthetic counterpart of dataset 'activitynet_qa'"),
         ("ucf101", {"hieght": 48}, "hieght = 48 is no setting"),
         ("ucf101", {"seed": "1"}, "seed = '1' is no setting"),
         ("ucf101", {"width": 63}, "63x48 is no frame size"),
         ("ucf101", {"height": 0}, "64x0 is no frame size"),
         ("ucf101", {"seed": -1}, "must not be negative"),
+        ("aslan", {"classes": 2}, "its ten folds need all 20 actions; leave classes at 0"),
     ],
 )
 def test_wrong_settings_write_nothing(tmp_path, name, settings, message):
@@ -178,8 +198,65 @@ def test_wrong_settings_write_nothing(tmp_path, name, settings, message):
     assert not (tmp_path / "data").exists()
 
 
-@pytest.mark.parametrize("name", ["ucf101", "hmdb51"])
-def test_sizes_are_known_without_making_the_videos(synthetic_root, name):
-    data = datasets.load(name, synthetic_root)
+@pytest.mark.parametrize("name", datasets.NAMES)
+def test_sizes_are_known_without_making_the_videos(synthetic_root, probes_root, name):
+    data = datasets.load(name, synthetic_root if name in ("ucf101", "hmdb51") else probes_root)
     counted = {number: (len(split.train), len(split.test)) for number, split in data.splits.items()}
     assert synthetic.sizes(name) == (counted, len(data.classes))
+
+
+def test_actions_of_pairs_stay_in_the_frame_and_differ():
+    times = np.linspace(-0.5, 0.5, 41)
+    longest = pairs.LENGTHS[1] / np.mean(pairs.LENGTHS) * (1 + pairs.SPEED)
+    for name, path in pairs.ACTIONS.items():
+        for phase in np.linspace(0, 0.999, 20):
+            down, right, size = path(times * longest, phase)
+            # In 48ths of the height around a centre that is at most 3 off: the object's centre stays visible.
+            assert max(np.abs(down).max(), np.abs(right).max()) <= 24 - 3, name
+            assert np.min(size) > 0.1, name
+    made = []
+    for path in pairs.ACTIONS.values():
+        down, right, size = (np.broadcast_to(part, 41) for part in path(times, 0.1))
+        made.append(np.concatenate([down, right, np.mean((4.0, 7.0)) * size]))
+    differences = [np.abs(first - second).max() for first, second in combinations(made, 2)]
+    assert min(differences) > 2
+
+
+def descriptors(root: Path, video: datasets.Video) -> tuple[np.ndarray, np.ndarray]:
+    """Mean colour of the first 24 frames, and how they change: temporal spectrum, and gradients in time and space."""
+    frames = decode.Reader().frames(root / video.path, range(24)).astype(float)
+    grey = frames.mean(3)
+    grey /= grey.std() + 1
+    in_time, down, right = np.gradient(grey)
+    spectrum = np.abs(np.fft.rfft(grey - grey.mean(0), axis=0)).mean((1, 2))
+    slopes = [np.abs(part).mean() for part in (in_time, down, right)]
+    return frames.mean((0, 1, 2)), np.array([*spectrum, *slopes, (in_time * down).mean(), (in_time * right).mean()])
+
+
+def test_change_tells_scenes_and_pairs_apart_and_colour_does_not(probes_root):
+    scenes = datasets.load("yupenn", probes_root).splits[1].test
+    labels = np.array([video.label for video in scenes])
+
+    def nearest(values: np.ndarray) -> float:
+        """Accuracy of the nearest other video; chance is 7 %."""
+        values = StandardScaler().fit_transform(values)
+        distances = np.linalg.norm(values[:, None] - values[None], axis=2) + np.diag(np.full(len(values), np.inf))
+        return (labels[distances.argmin(1)] == labels).mean()
+
+    colours, changes = (np.array(part) for part in zip(*(descriptors(probes_root, v) for v in scenes), strict=True))
+    assert nearest(colours) < 0.25
+    assert nearest(changes) > 0.5
+
+    videos = datasets.load("aslan", probes_root).videos()
+    colours, changes = (np.array(part) for part in zip(*(descriptors(probes_root, v) for v in videos), strict=True))
+    places = {video.name: place for place, video in enumerate(videos)}
+    listed = [pair for fold in aslan.pairs(probes_root) for pair in fold]
+
+    def area(values: np.ndarray) -> float:
+        """Area under the curve of a threshold on the distance of a pair; chance is 50 %."""
+        values = StandardScaler().fit_transform(values)
+        distances = [np.linalg.norm(values[places[pair.first]] - values[places[pair.second]]) for pair in listed]
+        return roc_auc_score([not pair.same for pair in listed], distances)
+
+    assert 0.35 < area(colours) < 0.65
+    assert area(changes) > 0.7

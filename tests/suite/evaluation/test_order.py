@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from suite import backbones
 from suite.errors import InputError
@@ -73,3 +75,29 @@ def test_a_video_that_cannot_be_read_is_named_in_one_line(source, network, worke
         order.test(network, asked, 3, "cpu", lambda *at: None, workers=workers)
     assert str(caught.value).startswith("v4: has 20 frames, frame ")
     assert "\n" not in str(caught.value)
+
+
+def test_accuracy_of_each_action_class_by_hand():
+    right = [True, False, True, True, False, False]
+    found = order.per_class(right, [2, 0, 2, 0, 2, 3], ["Biking", "Diving", "HulaHoop", "Skijet"])
+    # No video of Diving is long enough: it is left out, and is not 0 %.
+    assert found == {"Biking": (1, 2), "HulaHoop": (2, 3), "Skijet": (0, 1)}
+    assert list(found) == ["Biking", "HulaHoop", "Skijet"]
+    assert found["HulaHoop"].correct == 2
+    assert found["HulaHoop"].total == 3
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 4)), max_size=40))
+def test_classes_add_up_to_the_whole(asked):
+    right, labels = [hit for hit, _ in asked], [label for _, label in asked]
+    found = order.per_class(right, labels, list("abcde"))
+    assert sum(tally.correct for tally in found.values()) == sum(right)
+    assert sum(tally.total for tally in found.values()) == len(right)
+    for label, name in enumerate("abcde"):
+        of_class = [hit for hit, of in asked if of == label]
+        assert found.get(name) == ((sum(of_class), len(of_class)) if of_class else None)
+
+
+def test_a_label_for_every_video():
+    with pytest.raises(ValueError, match="zip"):
+        order.per_class([True, False], [0], ["Biking"])

@@ -88,3 +88,28 @@ def test_network_input_is_totensors():
     frame = torch.arange(256, dtype=torch.uint8).reshape(16, 16, 1).expand(-1, -1, 3)
     expected = torchvision_functional.to_tensor(frame.numpy())
     assert torch.equal(transforms.to_network(frame[None, None])[0, :, 0], expected)
+
+
+def test_pixels_less_a_mean_and_in_reverse_order_by_hand():
+    clip = torch.zeros(1, 1, 2, 2, 3, dtype=torch.uint8)
+    clip[0, 0, 0, 1] = torch.tensor([200, 100, 0], dtype=torch.uint8)
+    assert transforms.to_network(clip, "rgb-mean")[0, :, 0, 0, 1].tolist() == [98, 2, -90]
+    assert transforms.to_network(clip, "rgb-mean")[0, :, 0, 1, 1].tolist() == [-102, -98, -90]
+    assert transforms.to_network(clip, "bgr-raw")[0, :, 0, 0, 1].tolist() == [0, 100, 200]
+    with pytest.raises(ValueError, match="'raw'"):
+        transforms.to_network(clip, "raw")
+
+
+@pytest.mark.parametrize("pixels", ["unit", "rgb-mean", "bgr-raw"])
+def test_network_input_is_float_and_lies_as_convolutions_want_it(pixels):
+    clip = torch.randint(256, (2, 3, 4, 5, 3), dtype=torch.uint8, generator=generator(2))
+    images = transforms.to_network(clip, pixels)
+    assert images.dtype == torch.float32
+    assert tuple(images.shape) == (2, 3, 3, 4, 5)
+    assert images.is_contiguous(memory_format=torch.channels_last_3d)
+
+
+def test_mirrored_clips_swap_left_and_right_alone():
+    clip = torch.arange(2 * 3 * 4 * 3).reshape(2, 3, 4, 3)
+    assert torch.equal(transforms.mirrored(clip)[:, :, 0], clip[:, :, 3])
+    assert torch.equal(transforms.mirrored(transforms.mirrored(clip)), clip)

@@ -1,0 +1,81 @@
+"""Synthetic datasets: real avi files in the official layouts, made in seconds, the same bytes on every run.
+
+Actions (UCF101, HMDB51, Kinetics-400, ASLAN) are motions of one object: a single frame says next to nothing of the class,
+since colour, size and place are drawn at random. Scenes (YUPENN) are moving textures that fill the frame.
+"""
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import asdict, fields
+from pathlib import Path
+
+from suite.datasets import lists
+from suite.datasets.synthetic import actions, pairs, textures
+from suite.datasets.synthetic.drawing import VERSION, Settings, encode
+from suite.errors import InputError
+
+# By dataset: what plans its videos under a root, and what knows how many there will be.
+_MADE = {
+    "ucf101": (actions.ucf101_plan, actions.ucf101_sizes),
+    "hmdb51": (actions.hmdb51_plan, actions.hmdb51_sizes),
+    "kinetics400": (actions.kinetics400_plan, actions.kinetics400_sizes),
+    "aslan": (pairs.plan, pairs.sizes),
+    "yupenn": (textures.plan, textures.sizes),
+}
+
+
+def generate(name: str, root: Path, settings: dict, progress: Callable[[int, int], None]) -> None:
+    """Write the synthetic counterpart of a dataset (any of `suite.datasets.NAMES`) under `root`, in its official layout.
+
+    Args:
+        settings: any of the fields of `Settings`.
+        progress: called with (videos done, videos in all).
+
+    The list files come last, so that a folder left half written does not load; YUPENN, which has none, is made under
+    another name and renamed. Raises InputError on a wrong setting.
+    """
+    root, chosen = Path(root), _settings(settings)
+    if name not in _MADE:
+        raise InputError(f"no synthetic counterpart of dataset {name!r}; there are: {', '.join(_MADE)}")
+    planned = _MADE[name][0](root, chosen)
+    root.mkdir(parents=True, exist_ok=True)
+    _mark(root, name, chosen)
+    for done, scene in enumerate(planned.scenes):
+        progress(done, len(planned.scenes))
+        scene.path.parent.mkdir(parents=True, exist_ok=True)
+        encode(scene.path, scene.draw())
+    planned.write_lists()
+    progress(len(planned.scenes), len(planned.scenes))
+
+
+def sizes(name: str) -> tuple[dict[int, tuple[int, int]], int]:
+    """How many training and test videos each split of a generated dataset has, and how many classes, without making it."""
+    return _MADE[name][1]()
+
+
+def _settings(settings: dict) -> Settings:
+    known = {field.name for field in fields(Settings)}
+    for key, value in settings.items():
+        if key not in known or not isinstance(value, int):
+            raise InputError(
+                f"synthetic data: {key} = {value!r} is no setting; they are whole numbers: {', '.join(known)}"
+            )
+    chosen = Settings(**settings)
+    if chosen.height % 2 or chosen.width % 2 or min(chosen.height, chosen.width) < 16:
+        raise InputError(
+            f"synthetic data: {chosen.width}x{chosen.height} is no frame size; take even numbers from 16 on"
+        )
+    if chosen.seed < 0 or chosen.classes < 0:
+        raise InputError("synthetic data: seed and classes must not be negative")
+    return chosen
+
+
+def _mark(root: Path, name: str, settings: Settings) -> None:
+    """Note in the root that its data are synthetic, and what made them."""
+    path = root / lists.SYNTHETIC
+    content = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    content[name] = {"version": VERSION, **asdict(settings)}
+    beside = path.with_name(f"{path.name}.{os.getpid()}")
+    beside.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    beside.replace(path)

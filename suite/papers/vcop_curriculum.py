@@ -1,0 +1,139 @@
+"""VCOP with curricula (Xiao et al., TMM): the videos that the sample-based curriculum goes on with (Sec. III-D2, IV-A).
+
+A converged network is asked for the order of several tuples of every training video; training goes on without the videos
+that it always ordered rightly and confidently. The task-based curriculum needs no code of its own: it is clip order
+prediction (suite/papers/vcop.py) that starts from the backbone of an easier one.
+
+Shapes: V videos, E recorded epochs.
+"""
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+
+from suite.errors import InputError
+from suite.evaluation.features import frozen
+from suite.loading import batches_of
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What a network made of the tuples that it was asked about, one of each video and epoch."""
+
+    names: tuple[str, ...]
+    # Softmax of the right order, float64 [V, E].
+    confidence: Tensor
+    # Whether the right order had the largest softmax, bool [V, E].
+    right: Tensor
+
+    def easy(self, threshold: float) -> Tensor:
+        """Videos always ordered rightly, and each time with a softmax above the threshold: bool [V]."""
+        return (self.right & (self.confidence > threshold)).all(dim=1)
+
+    def save(self, path: Path) -> None:
+        """Write beside and rename, so that a stage that is killed and started again goes on with the same videos."""
+        content = {
+            "names": list(self.names),
+            "confidence": self.confidence.tolist(),
+            "right": self.right.tolist(),
+        }
+        beside = path.with_name(f"{path.name}.writing")
+        beside.write_text(json.dumps(content) + "\n", encoding="utf-8")
+        os.replace(beside, path)
+
+    @classmethod
+    def load(cls, path: Path) -> "Recorded":
+        """Read what `save` wrote; no number changes. Raises InputError on a damaged file."""
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            confidence = torch.tensor(content["confidence"], dtype=torch.float64)
+            recorded = cls(tuple(content["names"]), confidence, torch.tensor(content["right"], dtype=torch.bool))
+        except (ValueError, KeyError, TypeError):
+            raise InputError(f"{path}: not a record of softmax values; delete it to record them anew") from None
+        if recorded.confidence.ndim != 2 or {recorded.right.shape, (len(recorded.names), recorded.right.shape[-1])} != {
+            recorded.confidence.shape
+        }:
+            raise InputError(f"{path}: not one row for each video; delete it to record them anew")
+        return recorded
+
+
+def record(
+    network: nn.Module,
+    samples: Dataset,
+    epochs: Sequence[int],
+    batch: int,
+    device: str,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+    *,
+    workers: int = 0,
+) -> Recorded:
+    """Ask a network for the order of every video's training tuple of each of `epochs`.
+
+    The weights do not move and neither do running statistics; dropout is off; single precision. What is recorded of a
+    video depends on its own tuples alone.
+
+    Args:
+        network: uint8 [B, N, T, H, W, 3] -> logits [B, N!].
+        samples: training tuples, items by (epoch, index) with a class index as target; `name(index)` names the video.
+
+    Raises:
+        InputError: a video cannot be read, or there is none.
+    """
+    videos, passes = len(samples), len(epochs)
+    if not videos or not passes:
+        raise InputError("there is no training video, or no epoch, to record the softmax of the right order in")
+    network.to(device)
+    keys = [(epoch, index) for epoch in epochs for index in range(videos)]
+    batches = [keys[low : low + batch] for low in range(0, len(keys), batch)]
+    confidence, right = [], []
+    with frozen(network):
+        for clips, target in batches_of(samples, batches, workers=workers):
+            softmax = network(clips.to(device)).double().softmax(dim=1).cpu()
+            confidence.append(softmax.gather(1, target[:, None])[:, 0])
+            right.append(softmax.argmax(dim=1) == target)
+            progress(min(len(confidence) * batch, len(keys)), len(keys))
+    names = tuple(samples.name(index) for index in range(videos))
+    return Recorded(
+        names,
+        torch.cat(confidence).reshape(passes, videos).T.contiguous(),
+        torch.cat(right).reshape(passes, videos).T.contiguous(),
+    )
+
+
+class HardSamples(Dataset):
+    """Those of a task's samples that are left when the easy videos are dropped, from a later epoch on.
+
+    What is drawn of a video stays what it would have been without dropping: (epoch, index) here is
+    (first_epoch + epoch, its index there) there.
+
+    Raises:
+        InputError: every video is easy.
+    """
+
+    def __init__(self, samples: Dataset, easy: Tensor, first_epoch: int):
+        if len(samples) != len(easy):
+            raise ValueError(f"{len(easy)} videos were judged, the samples have {len(samples)}")
+        self.samples, self.first_epoch = samples, first_epoch
+        self.kept = (~easy).nonzero()[:, 0].tolist()
+        if not self.kept:
+            raise InputError(
+                f"all {len(samples)} training videos are ordered rightly above the threshold in every recorded epoch: "
+                "none is left to go on with; raise the threshold or record more epochs"
+            )
+
+    def __len__(self) -> int:
+        return len(self.kept)
+
+    def name(self, index: int) -> str:
+        """The video behind an item, for messages."""
+        return self.samples.name(self.kept[index])
+
+    def __getitem__(self, key: tuple[int, int]):
+        epoch, index = key
+        return self.samples[self.first_epoch + epoch, self.kept[index]]
