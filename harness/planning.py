@@ -18,6 +18,7 @@ CLIPS_OF_VIDEO = 11
 PROTOCOLS = {
     "order-accuracy": "_pretext_test",
     "statistics-errors": "_pretext_test",
+    "ranking-accuracy": "_pretext_test",
     "training-curve": "_training_curve",
     "clip-retrieval": "_retrieval",
     "layer-retrieval": "_retrieval",
@@ -28,7 +29,7 @@ PROTOCOLS = {
     "yupenn": "_probe",
 }
 # Protocols about a pretext network, head and all.
-PRETEXT_PROTOCOLS = ("order-accuracy", "statistics-errors", "training-curve")
+PRETEXT_PROTOCOLS = ("order-accuracy", "statistics-errors", "ranking-accuracy", "training-curve")
 
 
 def needed_datasets(paper: Paper, settings: dict, request: Request) -> list[str]:
@@ -364,9 +365,15 @@ class _Builder:
         return clips * self.suite.gmacs[backbone] * volume * (self.settings["width"] / 64) ** 2
 
 
-def _clips_of_sample(pretraining: dict) -> int:
-    """Clips that go through the network for a video and epoch."""
-    return {"clip-order": pretraining.get("tuple_length"), "statistics": CLIPS_OF_VIDEO}[pretraining["pretext"]]
+def _clips_of_sample(pretraining: dict) -> float:
+    """Clips at the size of `video` that cost as much as what goes through the networks for a video and epoch."""
+    if pretraining["pretext"] == "clip-order":
+        return pretraining["tuple_length"]
+    if pretraining["pretext"] == "statistics":
+        return CLIPS_OF_VIDEO
+    # Skip-Clip at 224 x 224: a context, and its targets upright and turned (counted: 32.9, 1.81 a frame; 8.31 at 112).
+    frames = pretraining["targets"] * (2 if pretraining["rotation"] else 1)
+    return (32.9 + 1.81 * frames) / 8.31
 
 
 def _epochs(pretraining: dict) -> float:

@@ -125,13 +125,13 @@ class StatisticsNetwork(nn.Module):
         return {name: compute[name]()[:, columns] for name, columns in self._columns.items()}
 
     def outcome(self, clips: Tensor, flow: Tensor) -> Outcome:
-        """Mean squared error of each branch and their sum (Sec. 3.4). Nothing is right or wrong, so none is counted."""
+        """Mean squared error of each branch and their sum (Sec. 3.4). Nothing is right or wrong."""
         predicted, wanted = self(clips), self.targets(clips, flow)
         parts = {
             name: nn.functional.mse_loss(predicted[name] / self._scale(name), wanted[name] / self._scale(name))
             for name in self.branches
         }
-        return Outcome(sum(parts.values()), clips.new_zeros((), dtype=torch.long), parts)
+        return Outcome(sum(parts.values()), None, parts)
 
     def _scale(self, branch: str) -> Tensor:
         return getattr(self, f"{branch}_scale")

@@ -29,6 +29,7 @@ KINDS = {
     "finetune": ("suite.stages.training.finetune", 1),
     "order-accuracy": ("suite.stages.pretexts.order_accuracy", 1),
     "statistics-errors": ("suite.stages.pretexts.statistics_errors", 1),
+    "ranking-accuracy": ("suite.stages.pretexts.ranking_accuracy", 1),
     "training-curve": ("suite.stages.pretexts.training_curve", 1),
     "recognition": ("suite.stages.recognition.recognition", 1),
     "features": ("suite.stages.retrieval.features", 1),

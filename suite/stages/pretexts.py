@@ -35,11 +35,13 @@ def order_accuracy(job: Job) -> dict:
 
 
 def statistics_errors(job: Job) -> dict:
-    """Squared errors of the 27 statistics on the test videos, by those of the constant predictor (MAS).
+    """Squared errors of the 27 statistics on the test videos, by those of the constant predictor (MAS); one clip's picture.
 
     Below 1 something was learnt of a label. "motion" and "appearance" compare the sums over a branch, "joint" over both.
     """
+    from suite.evaluation import pictures
     from suite.papers import mas
+    from suite.video import clips, transforms
 
     network, samples, videos, counts = _held_out(job)
     pretraining, video = job.config["pretraining"], job.config["video"]
@@ -57,10 +59,58 @@ def statistics_errors(job: Job) -> dict:
         workers=job.runtime.workers,
         progress=job.runtime.progress,
     )
+    # A clip from the middle of the first test video, with its flow whatever the labels, and where the network looks.
+    name, length = videos[0].name, video["clip_length"]
+    windows = clips.windows(data.frames[name], length, length)
+    first = windows[len(windows) // 2]
+    clip = data.source(video["resize"]).frames(name, range(first, first + length))
+    flow = data.flow(video["resize"]).flows(name, range(first, first + length - 1)).movedim(1, -1)
+    clip, flow = (transforms.centre_crop(frames, video["crop"]) for frames in (clip, flow))
+    attention = pictures.attention_map(network.backbone, clip, video["pixels"])
+    pictures.clip_picture(clip, flow.movedim(-1, 1), job.folder / "clip.png", attention)
     return {
+        "pictures": ["clip.png"],
         "scores": {name: error["network"] / error["constant"] for name, error in found.items() if error["constant"]},
         "counts": counts | {"videos": len(videos), "clips": len(samples)},
-        "facts": {"errors": found},
+        "facts": {"errors": found, "picture": f"{name} from frame {first}"},
+    }
+
+
+def ranking_accuracy(job: Job) -> dict:
+    """Pairs of coming frames of test videos that are ranked in their order (Skip-Clip); one video's similarity maps."""
+    import torch
+    from PIL import Image
+
+    from suite.evaluation.features import frozen
+    from suite.papers import skip_clip
+
+    network, samples, videos, counts = _held_out(job)
+    ranked = skip_clip.ranking_accuracy(
+        network,
+        samples,
+        job.config["pretraining"]["optimisation"]["batch"],
+        job.runtime.device,
+        job.runtime.progress,
+        workers=job.runtime.workers,
+    )
+    context, targets = samples[0, 0]
+    with frozen(network):
+        maps = network(context[None].to(job.runtime.device), targets[None].to(job.runtime.device)).cpu()
+    picture = skip_clip.similarity_picture(context, targets, torch.as_tensor(maps[0]))
+    Image.fromarray(picture).save(job.folder / "similarity.png", optimize=True)
+    total, correct = len(ranked.hits) * ranked.pairs, sum(ranked.hits)
+    # Mean score of each target, from the nearest on: it should fall.
+    scores = {f"score_{step}": float(score) for step, score in enumerate(ranked.scores.mean(0), start=1)}
+    return {
+        "pictures": ["similarity.png"],
+        "scores": {"ranking_accuracy": 100 * correct / total} | scores,
+        "counts": counts | {"total": total, "correct_ranking_accuracy": correct},
+        "outcomes": {
+            "groups": [video.group for video in videos],
+            "trials": ranked.pairs,
+            "hits": {"ranking_accuracy": [int(hits) for hits in ranked.hits]},
+        },
+        "facts": {"picture": videos[0].name},
     }
 
 
