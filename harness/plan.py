@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 # Stages that prepare data: the same on every device.
-DATA_KINDS = ("synthetic", "check-data", "frames", "flow", "import")
+DATA_KINDS = ("synthetic", "check-data", "frames", "flow", "import", "inflate")
 # TFLOP/s taken where nothing is measured or stated. GPU: fp32 without TF32, half of an A100's peak of 19.5. CPU: one core.
 TAKEN_TFLOPS = {"cuda": 10.0, "cpu": 0.03}
 

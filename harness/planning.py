@@ -3,6 +3,7 @@
 Pure: data facts, stage versions and network costs come in as values.
 """
 
+import math
 from collections.abc import Iterable
 
 from harness.errors import UsageError
@@ -91,9 +92,14 @@ def _left_for_later(cell: Cell, table: Table, settings: dict, request: Request) 
 
 
 def _measured_together(table: Table) -> Iterable[list[Cell]]:
-    """Cells of a row that one evaluation fills: the same dataset, splits, weights, protocol and settings."""
+    """Cells of a row that one evaluation fills: the same dataset, splits, weights, protocol and settings.
+
+    A table's cell without a printed value was not measured by the paper, and is not measured here.
+    """
     groups: dict[tuple, list[Cell]] = {}
     for cell in table.cells():
+        if not table.is_figure and math.isnan(cell.value):
+            continue
         same = (cell.row, cell.dataset, cell.splits, cell.weights, cell.protocol, tuple(sorted(cell.settings.items())))
         groups.setdefault(same, []).append(cell)
     return groups.values()
@@ -117,7 +123,10 @@ class _Builder:
                 "not among the rows that this scale runs by default; --all runs it"
             )
             return
-        if first.weights not in ("random", "imported") and first.weights not in self.settings["pretraining"]:
+        if first.weights == "imagenet" and (reason := self._without_imagenet()):
+            self.plan.left_out[table.id, first.row] = reason
+            return
+        if first.weights not in ("random", "imported", "imagenet") and first.weights not in self.settings["pretraining"]:
             self.plan.left_out[table.id, first.row] = f"the recipe has no pretraining {first.weights!r}"
             return
         if first.protocol in PRETEXT_PROTOCOLS:
@@ -143,6 +152,14 @@ class _Builder:
                 self.plan.measurements.append(
                     Measurement(table.id, first.row, columns, first.dataset, split, seed, first.protocol, key, behind)
                 )
+
+    def _without_imagenet(self) -> str:
+        """Why inflated ImageNet weights cannot be run; empty if they can."""
+        if self.settings["width"] != 64:
+            return "ImageNet weights fit networks of the paper's width alone"
+        if "imagenet" not in self.data:
+            return "the data root has no imagenet/resnet18-f37072fd.pth (torchvision's weights)"
+        return ""
 
     def _seeds(self, cell: Cell) -> int:
         """Runs of a cell: untrained networks are measured more often, fixed weights in a search only once."""
@@ -327,6 +344,8 @@ class _Builder:
         if cell.weights == "imported":
             imported = {"backbone": cell.backbone, "width": self.settings["width"], "sha256": cell.settings["sha256"]}
             return config, {"pretrain": self._stage("import", imported, {}, [])}
+        if cell.weights == "imagenet":
+            return config, {"pretrain": self._stage("inflate", {}, {}, ["imagenet"])}
         return config, {"pretrain": self._pretrain(cell.backbone, cell.weights, seed)}
 
     def _data_inputs(self, dataset: str) -> dict[str, str]:

@@ -32,6 +32,8 @@ MISSING = {
     "reason": "Kinetics-400 is a list of links, and nobody has all of its videos any more; the counts say how many.",
     "scopes": ["where videos are missing"],
 }
+# torchvision's ResNet-18 of ImageNet under a data root, for the one baseline that starts from it.
+IMAGENET = "imagenet/resnet18-f37072fd.pth"
 # From the weakest to what the paper used.
 SCOPES = ("synthetic", "subset", "full")
 # Loader processes of a stage, where nothing else is asked for.
@@ -121,7 +123,13 @@ def real_data(names: list[str], root: Path) -> Data:
         sizes = {number: (len(split.train), len(split.test)) for number, split in dataset.splits.items()}
         facts[name] = DataFacts(dataset.fingerprint(), dataset.scope, sizes, len(dataset.classes))
         lists[name] = dataset.lists
-    return Data(facts, dict.fromkeys(names, Path(root).resolve()), lists)
+    roots = dict.fromkeys(names, Path(root).resolve())
+    weights = Path(root).resolve() / IMAGENET
+    if weights.is_file():
+        with open(weights, "rb") as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        facts["imagenet"], roots["imagenet"] = DataFacts(f"full-{sha256[:12]}", "full", {}, 1000), weights
+    return Data(facts, roots, lists)
 
 
 def synthetic_data(names: list[str], recipe, runs: Path) -> Data:

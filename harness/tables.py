@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
 from harness.errors import UsageError
 
@@ -21,11 +21,23 @@ Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
 Text = Annotated[str, Field(min_length=1)]
 Scalar = bool | int | float | str
 Number = Annotated[float, Field(strict=True)]
-Splits = Annotated[tuple[Annotated[int, Field(ge=1, strict=True)], ...], Field(min_length=1)]
-Unit = Literal["percent", "millions", "gmacs", "loss", "auc", "error", "count"]
+
+
+def _each_once(splits: tuple[int, ...]) -> tuple[int, ...]:
+    if len(set(splits)) < len(splits):
+        raise ValueError(f"splits {list(splits)} names one twice")
+    return splits
+
+
+Splits = Annotated[
+    tuple[Annotated[int, Field(ge=1, strict=True)], ...], Field(min_length=1), AfterValidator(_each_once)
+]
+Dataset = Literal["ucf101", "hmdb51", "aslan", "yupenn", "activitynet-qa"]
+Unit = Literal["percent", "millions", "gmacs", "loss", "auc", "error", "count", "samples", "epochs"]
 Protocol = Literal[
     "order-accuracy",  # clips of a video put in order
     "statistics-errors",  # squared errors of regressed statistics, by the constant predictor's
+    "ranking-accuracy",  # pairs of coming frames ranked in their order
     "pretext",  # other scores of the pretraining task itself
     "clip-retrieval",  # every test clip queries all training clips
     "video-retrieval",  # the mean over a video's clips queries
@@ -39,7 +51,8 @@ Protocol = Literal[
     "cost",  # parameters and multiply-accumulates, no training
 ]
 
-# Lowest and highest value that a unit can have; counts are whole numbers as well.
+# Lowest and highest value that a unit can have; counts are whole numbers as well. A count is a property of the data and the
+# same in every run; samples and epochs are counted along a run, and differ from seed to seed.
 RANGES: dict[str, tuple[float, float]] = {
     "percent": (0, 100),
     "millions": (0, math.inf),
@@ -48,6 +61,8 @@ RANGES: dict[str, tuple[float, float]] = {
     "auc": (0, 1),
     "error": (0, math.inf),
     "count": (1, math.inf),
+    "samples": (0, math.inf),
+    "epochs": (0, math.inf),
 }
 # Sizes and counts are compared at the precision they are printed with, so they need no tolerance.
 EXACT_UNITS = frozenset({"millions", "gmacs", "count"})
@@ -83,7 +98,7 @@ class Column(_Part):
     unit: Unit
     better: Literal["high", "low", "none"]
     protocol: Protocol
-    dataset: Identifier | None = None  # none for parameters and FLOPs
+    dataset: Dataset | None = None  # tested on; none for parameters and FLOPs
     splits: Splits = (1,)  # the value is the mean over these
     settings: dict[str, Scalar] = {}
     tolerance: Tolerance | None = None
@@ -97,7 +112,7 @@ class Row(_Part):
     source: Literal["own", "cited"]
     backbone: Text | None = None
     weights: Text | dict[str, Text] | None = None  # one pretraining for the row, or one for each column id
-    dataset: Identifier | None = None  # wins over the column's
+    dataset: Dataset | None = None  # wins over the column's
     splits: Splits | None = None  # wins over the column's
     settings: dict[str, Scalar] = {}  # added to the column's, and wins
     values: tuple[Number, ...] = ()  # in column order; nan where the paper gives none; empty in figures

@@ -93,5 +93,6 @@ def test_the_environments_that_the_readme_names_exist():
     lines = (ROOT / "tox.ini").read_text(encoding="utf-8")
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     assert project["project"]["requires-python"] == ">=3.11"
-    for name in ("shared", "lint", "tests", "bench", "regression", "reproduce-vcop", "report"):
+    papers = [f"reproduce-{path.stem}" for path in (ROOT / "suite" / "papers").glob("*.toml")]
+    for name in ("shared", "lint", "tests", "bench", "regression", "report", *papers):
         assert f"[testenv:{name}]" in lines

@@ -25,6 +25,7 @@ KINDS = {
     "frames": ("suite.stages.data.frames", 1),
     "flow": ("suite.stages.data.flow", 1),
     "import": ("suite.stages.training.import_checkpoint", 1),
+    "inflate": ("suite.stages.training.inflate", 1),
     "pretrain": ("suite.stages.training.pretrain", 1),
     "finetune": ("suite.stages.training.finetune", 1),
     "order-accuracy": ("suite.stages.pretexts.order_accuracy", 1),

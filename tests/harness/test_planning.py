@@ -1,0 +1,135 @@
+"""Plans of the later papers: every cell is planned, stages are shared between papers, curricula are chains."""
+
+from pathlib import Path
+
+import pytest
+
+from harness import plan, planning, runner, tables
+
+ROOT = Path(__file__).parents[2]
+DATASETS = ("ucf101", "hmdb51", "kinetics400", "aslan", "yupenn")
+
+
+def build(key: str, scale: str = "paper", **asked) -> plan.Plan:
+    paper = tables.load_paper(ROOT / "reference_tables" / f"{key}.toml")
+    settings = runner.load_recipe(key, scale).settings.model_dump(mode="json")
+    data = runner.official_data(list(DATASETS)).facts
+    return planning.build(paper, settings, data, runner.suite_facts(), plan.Request(**asked))
+
+
+def of_kind(built: plan.Plan, kind: str) -> list[plan.Stage]:
+    return [stage for stage in built.stages.values() if stage.kind == kind]
+
+
+def stage_behind(built: plan.Plan, table: str, row: str, kind: str) -> plan.Stage:
+    """The stage of that kind behind a row's first result."""
+    found = next(one for one in built.measurements if (one.table, one.row) == (table, row))
+    keys = [found.stage, *found.stages.values()]
+    return next(built.stages[key] for key in keys if built.stages[key].kind == kind)
+
+
+@pytest.mark.parametrize(
+    ("key", "asked"),
+    [
+        ("mas", [f"table{number}" for number in range(1, 7)]),
+        ("vcop-curriculum", [f"table{number}" for number in range(1, 6)]),
+        ("skip-clip", ["table1", "table2", "table3"]),
+    ],
+)
+def test_every_own_cell_of_a_papers_tables_is_planned(key, asked):
+    built = build(key, everything=True)
+    paper = tables.load_paper(ROOT / "reference_tables" / f"{key}.toml")
+    for name in asked:
+        own = {(cell.row, cell.column) for cell in paper.table(name).cells() if cell.source == "own" and cell.printed}
+        planned = {(m.row, column) for m in built.measurements if m.table == name for column in m.columns}
+        assert planned == own, name
+
+
+@pytest.mark.parametrize("scale", ["paper", "small", "tiny"])
+def test_three_clips_at_eight_frames_are_trained_once_for_both_papers(scale):
+    first, second = build("vcop", scale), build("vcop-curriculum", scale, everything=True)
+    for network in ("c3d", "r3d"):
+        kinds = {
+            built.stages[key].kind
+            for built, key in ((first, key) for key in set(first.stages) & set(second.stages))
+            if built.stages[key].config.get("backbone") == network
+        }
+        assert kinds == {"pretrain", "order-accuracy", "features", "finetune", "recognition"}
+
+
+def test_a_task_based_curriculum_is_a_chain():
+    built = build("vcop-curriculum", everything=True)
+    last = stage_behind(built, "table2", "r3d_16_8_5", "features").inputs["pretrain"]
+    lengths = []
+    while last:
+        stage = built.stages[last]
+        lengths.append(stage.config["pretraining"]["tuple_length"])
+        last = stage.inputs.get("pretrain")
+    assert lengths == [5, 4, 3]
+    # Three networks, eight curriculum stages of which sample-based is R3D's alone; C3D from scratch twice; 600 epochs.
+    assert len(of_kind(built, "pretrain")) == 3 * 6 + 1 + 2 + 1
+
+
+def test_the_fifth_layer_is_the_retrieval_feature_itself():
+    built = build("vcop-curriculum", everything=True)
+    fifth = stage_behind(built, "table4", "r3d_layer5", "features")
+    assert fifth == stage_behind(built, "table2", "r3d_16_8_3", "features")
+    assert stage_behind(built, "table4", "r3d_layer2", "features").config["pooling"] == "layer2"
+
+
+def test_the_freezing_ladder_shares_its_first_rung_with_table_5():
+    built = build("vcop-curriculum", everything=True)
+    rungs = [stage_behind(built, "figure10", f"finetune_from_conv{n}", "finetune") for n in range(1, 6)]
+    assert [rung.config["finetuning"]["freeze_below"] for rung in rungs] == [f"conv{n}" for n in range(1, 6)]
+    assert rungs[0] == stage_behind(built, "split1", "r3d_16_8_3", "finetune")
+
+
+def test_a_scale_may_run_a_subset_and_says_so():
+    default, everything = build("vcop-curriculum", "tiny"), build("vcop-curriculum", "tiny", everything=True)
+    assert set(default.stages) < set(everything.stages)
+    reason = default.left_out["table2", "c3d_random"]
+    assert "--all" in reason
+    # What is named is run, subset or not.
+    assert build("vcop-curriculum", "tiny", rows=("c3d_random",)).measurements
+    assert ("table2", "c3d_random") not in everything.left_out
+
+
+def test_the_labels_decide_whether_flow_is_an_input():
+    built = build("mas", "tiny")
+    (flow,) = [stage for stage in of_kind(built, "flow") if stage.config["dataset"] == "ucf101"]
+    for stage in of_kind(built, "pretrain"):
+        if stage.config["pretraining"]["dataset"] == "ucf101":
+            assert stage.inputs["flow:ucf101"] == flow.key
+    assert flow.config["flow"]["method"] == "brox"
+    assert "store" not in flow.config["flow"]
+
+
+def test_the_extractors_of_the_similarity_probe():
+    built = build("mas", tables=("table5",))
+
+    def before(row: str) -> str | None:
+        key = stage_behind(built, "table5", row, "probe-features").inputs.get("pretrain")
+        return built.stages[key].kind if key else None
+
+    assert before("c3d_random") is None
+    assert before("c3d_selfsup") == "pretrain"
+    assert before("c3d_scratch_label") == before("c3d_finetune_selfsup") == "finetune"
+    supervised = stage_behind(built, "table5", "c3d_scratch_label", "probe-features").inputs["pretrain"]
+    assert "pretrain" not in built.stages[supervised].inputs
+
+
+def test_imagenet_weights_are_run_where_they_are_at_hand():
+    paper = tables.load_paper(ROOT / "reference_tables" / "skip-clip.toml")
+    settings = runner.load_recipe("skip-clip", "paper").settings.model_dump(mode="json")
+    data = runner.official_data(["ucf101"]).facts
+    asked = plan.Request(tables=("initialisation",))
+    without = planning.build(paper, settings, data, runner.suite_facts(), asked)
+    assert "imagenet/resnet18" in without.left_out["initialisation", "imagenet"]
+    data = data | {"imagenet": plan.DataFacts("full-0123456789ab", "full", {}, 1000)}
+    given = planning.build(paper, settings, data, runner.suite_facts(), asked)
+    assert [stage.data for stage in of_kind(given, "inflate")] == [{"imagenet": "full-0123456789ab"}]
+
+
+def test_margins_are_varied_at_tiny_scale_alone():
+    assert len({m.row for m in build("skip-clip", "tiny").measurements if m.table == "margins"}) == 5
+    assert {m.row for m in build("skip-clip").measurements if m.table == "margins"} == {"chosen"}
