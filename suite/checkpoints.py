@@ -64,7 +64,8 @@ class Imported:
 
 # Modules besides the backbone that a checkpoint may hold, by the first part of their keys.
 _HEADS = {
-    "suite": {"head": "pretext head", "classifier": "classifier"},
+    "suite": dict.fromkeys(("head", "branches", "rotation_head"), "pretext head")
+    | {"target_encoder": "pretext network", "classifier": "classifier"},
     "vcop": {"fc7": "order head", "fc8": "order head", "linear": "classifier", "fc": "classifier"},
 }
 # Networks that VCOP's authors have too.
