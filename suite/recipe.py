@@ -42,6 +42,9 @@ class Optimisation(Settings):
 
     optimiser: Literal["sgd", "adam"] = "sgd"
     batch: int = Field(gt=0)
+    # Samples of a batch that go through the network at once, where memory is short: gradients add up, but batch norm and
+    # whatever else looks across a batch see these alone. 0: all.
+    at_once: int = Field(default=0, ge=0)
     epochs: int = Field(gt=0)
     learning_rate: float = Field(gt=0)
     # The rate is multiplied by `lr_factor` after every `lr_every` epochs, up to epoch `lr_until`; 0: never, and to the end.

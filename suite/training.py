@@ -181,15 +181,18 @@ class _Run:
             group["lr"] = self.learning_rate()
         inputs, target = (tensor.to(self.device, non_blocking=True) for tensor in batch)
         half = self.optimisation.precision == "bf16"
-        with nullcontext() if half else full_precision():
-            with torch.autocast(self.device.split(":")[0], torch.bfloat16, enabled=half):
-                outcome = self.network.outcome(inputs, target)
-            self.optimiser.zero_grad(set_to_none=True)
-            outcome.loss.backward()
+        at_once = self.optimisation.at_once or len(keys)
+        self.optimiser.zero_grad(set_to_none=True)
+        outcomes = []
+        for part in zip(inputs.split(at_once), target.split(at_once), strict=True):
+            share = len(part[0]) / len(keys)
+            with nullcontext() if half else full_precision():
+                with torch.autocast(self.device.split(":")[0], torch.bfloat16, enabled=half):
+                    outcome = self.network.outcome(*part)
+                (outcome.loss * share).backward()
+            outcomes.append((share, outcome))
         self.optimiser.step()
-        # Only numbers are kept: a loss would hold on to its whole graph.
-        parts = {name: part.detach() for name, part in outcome.parts.items()}
-        outcome = Outcome(outcome.loss.detach(), outcome.correct, parts)
+        outcome = _together(outcomes)
         self.unseen.append((self.state.epoch, self.state.batch, keys, outcome))
         if len(self.unseen) >= self.patience:
             self.look()
@@ -295,6 +298,16 @@ class _Run:
         torch.set_rng_state(content["rng"])
         if content["cuda_rng"] is not None:
             torch.cuda.set_rng_state(content["cuda_rng"], self.device)
+
+
+def _together(outcomes: list[tuple[float, Outcome]]) -> Outcome:
+    """The outcome of a batch from those of its parts, each with its share of the batch. Only numbers are kept: a loss
+    would hold on to its whole graph."""
+    loss = sum(share * outcome.loss.detach() for share, outcome in outcomes)
+    names = outcomes[0][1].parts
+    parts = {name: sum(share * outcome.parts[name].detach() for share, outcome in outcomes) for name in names}
+    counted = [outcome.correct for _, outcome in outcomes if outcome.correct is not None]
+    return Outcome(loss, sum(counted) if counted else None, parts)
 
 
 def _optimiser(network: nn.Module, settings: Optimisation) -> torch.optim.Optimizer:

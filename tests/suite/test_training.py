@@ -292,3 +292,39 @@ def test_the_last_weights_are_kept_where_the_recipe_says_so(tmp_path):
 def test_without_validation_there_are_no_best_weights(tmp_path):
     with pytest.raises(InputError, match="should keep the last"):
         line(tmp_path / "run", keep="best")
+
+
+class Mean(nn.Module):
+    """A linear regression: its batch loss is a mean over samples, so that parts add up to the whole."""
+
+    def __init__(self):
+        super().__init__()
+        self.linear = nn.Linear(4, 1)
+
+    def outcome(self, inputs, target):
+        error = (self.linear(inputs)[:, 0] - target).square()
+        return training.Outcome(error.mean(), (error < 1).sum(), {"half": error.mean() / 2})
+
+
+def test_a_batch_in_parts_gives_the_gradients_of_the_whole(tmp_path):
+    results = []
+    for at_once in (0, 3):
+        seed_everything(1)
+        network, folder = Mean().double(), tmp_path / str(at_once)
+        folder.mkdir()
+        settings = {"batch": 8, "epochs": 2, "learning_rate": 0.05, "weight_decay": 0.0, "precision": "fp32"}
+        optimisation = Optimisation(**settings, keep="last", at_once=at_once)
+        fitted = training.fit(network, Doubles(20), None, optimisation, folder, seed=0, device="cpu")
+        results.append((network.linear.weight.detach(), fitted["curves"]))
+    torch.testing.assert_close(results[0][0], results[1][0], rtol=0, atol=1e-12)
+    assert results[0][1].keys() == results[1][1].keys() == {"train_loss", "train_accuracy", "train_half"}
+    for name, curve in results[0][1].items():
+        assert curve == pytest.approx(results[1][1][name], abs=1e-9)
+
+
+class Doubles(Points):
+    """The same points in double precision."""
+
+    def __getitem__(self, key):
+        point, label = super().__getitem__(key)
+        return point.double(), label
