@@ -78,7 +78,6 @@ def statistics_errors(job: Job) -> dict:
 
 def ranking_accuracy(job: Job) -> dict:
     """Pairs of coming frames of test videos that are ranked in their order (Skip-Clip); one video's similarity maps."""
-    import torch
     from PIL import Image
 
     from suite.evaluation.features import frozen
@@ -93,10 +92,10 @@ def ranking_accuracy(job: Job) -> dict:
         job.runtime.progress,
         workers=job.runtime.workers,
     )
-    context, targets = samples[0, 0]
+    context, targets = (frames[None] for frames in samples[0, 0])
     with frozen(network):
-        maps = network(context[None].to(job.runtime.device), targets[None].to(job.runtime.device)).cpu()
-    picture = skip_clip.similarity_picture(context, targets, torch.as_tensor(maps[0]))
+        maps = network(context.to(job.runtime.device), targets.to(job.runtime.device)).cpu()
+    picture = skip_clip.similarity_picture(context, targets, maps)
     Image.fromarray(picture).save(job.folder / "similarity.png", optimize=True)
     total, correct = len(ranked.hits) * ranked.pairs, sum(ranked.hits)
     # Mean score of each target, from the nearest on: it should fall.
