@@ -120,14 +120,14 @@ def test_the_probes_take_every_video(papers):
 
 
 def test_a_curriculum_goes_on_from_the_backbone_and_keeps_its_hold_out(papers):
-    config, inputs, first, _ = papers.pretrained("vcop-curriculum", "r3d", "16-8-3")
+    _, inputs, first, _ = papers.pretrained("vcop-curriculum", "r3d", "16-8-3")
     longer = papers.pretraining("vcop-curriculum", "r3d", "16-8-4")
     second, result = papers.run("pretrain", longer, inputs | {"pretrain": first})
     held = [set((folder / "validation.txt").read_text(encoding="utf-8").split()) for folder in (first, second)]
     # Shorter videos drop out for longer tuples; the rest of what was held out stays held out.
     assert held[0] & held[1]
     assert result["counts"]["eligible"] <= 2 * 27
-    folder, curve = papers.run("training-curve", {}, {"pretrain": second})
+    _, curve = papers.run("training-curve", {}, {"pretrain": second})
     assert curve["scores"]["max_val_acc"] == max(result["curves"]["validation_accuracy"])
     assert curve["counts"] == {"epochs": 1}
 
@@ -181,5 +181,5 @@ def test_imagenet_weights_become_a_backbone(tmp_path, papers):
     inflated = next(tensor for name, tensor in state.items() if tensor.shape == (64, 3, 7, 7, 7))
     torch.testing.assert_close(inflated.sum(2), flat)
     papers.roots["imagenet"] = tmp_path / "absent.pth"
-    with pytest.raises(InputError, match="absent.pth"):
+    with pytest.raises(InputError, match=r"absent\.pth"):
         papers.run("inflate", {}, {})
