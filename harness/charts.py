@@ -1,24 +1,27 @@
 """Which figures a section of a report has, and the numbers in them: sections in, `figures.Figure` out. Draws nothing.
 
 Their number is bounded by design, whatever the number of records: per section at most TOPK top-k charts, TRAINING charts of
-training curves, and one slope chart.
+training curves, one slope chart, and those that are about one protocol (harness/protocol_charts.py).
 """
 
 import math
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from statistics import fmean
 
 from harness.compare import Judgement
-from harness.figures import PALETTE, Figure, Line, Panel
+from harness.figures import GAP_X, LABELLED_PANEL_WIDTH, LEFT, PALETTE, WIDEST, Figure, Line, Panel, end_label_width
 from harness.records import Record
 from harness.sections import Section
 from harness.tables import Column, Row, Table
 
-TOPK, TRAINING, PANELS, SLOPES = 4, 2, 4, 6
+TOPK, TRAINING, PANELS, SLOPES = 5, 2, 4, 6
 LINES = len(PALETTE) - 1
 # More epochs than this are thinned: the eye sees no more, and the file stays small.
 POINTS = 30
+# Protocols that have charts of their own instead of the usual ones.
+WITH_OWN_CHART = ("layer-retrieval", "training-curve")
 
 BACKBONES = {
     "c3d": "C3D",
@@ -34,7 +37,7 @@ VERDICT_COLOURS = {"REPRODUCED": 3, "NEAR": 5, "BELOW": 2, "ABOVE": 4}
 
 
 def figures(section: Section) -> list[Figure]:
-    """The figures of a section, in the order in which its page shows them."""
+    """The usual figures of a section, in the order in which its page shows them."""
     if not section.records:
         return []
     slope = _printed_to_ours(section) if section.comparable else _random_to_pretrained(section)
@@ -43,6 +46,8 @@ def figures(section: Section) -> list[Figure]:
 
 def name_of(table: Table) -> str:
     """How people call it: "Table 2", "Figure 5"; the place in the paper for what has no number."""
+    if table.where.startswith("not in the paper"):
+        return "Beyond the paper"
     return table.where.partition(",")[0]
 
 
@@ -74,14 +79,16 @@ def describe(section: Section) -> str:
 def _topk(section: Section) -> list[Figure]:
     found = []
     for table in (*section.paper.tables, *section.paper.figures):
+        if table.protocol in WITH_OWN_CHART:
+            continue
         for dataset, columns in _ranked(table).items():
             ticks = tuple((rank, str(rank)) for rank in columns.values())
             panels = []
-            for backbone, rows in _by_backbone(table).items():
+            for backbone, rows in by_backbone(table).items():
                 lines = _rank_lines(section, table, rows, columns)
                 if lines:
                     x_label = "k nearest neighbours (log scale)"
-                    panels.append(Panel(_backbone(backbone), x_label, "accuracy (%)", lines, ticks, True))
+                    panels.append(Panel(backbone_name(backbone), x_label, "accuracy (%)", lines, ticks, True))
             if not panels:
                 continue
             which = f" · {dataset}" if len({column.dataset for column in table.columns}) > 1 else ""
@@ -114,18 +121,41 @@ def _rank_lines(section: Section, table: Table, rows: Sequence[Row], columns: di
         if all(one.ours is None for one in judged):
             continue
         label = _weights(row, rows)
-        lines.append(_line(label, ranks, judged, colours[row.id]))
+        lines.append(judged_line(label, ranks, judged, colours[row.id]))
         printed = tuple(None if math.isnan(one.printed) else one.printed for one in judged)
         if section.comparable and any(value is not None for value in printed):
             lines.append(Line("hollow: printed", ranks, printed, colour=colours[row.id], points_only=True))
+        for other, partner in _other_intervals(section, table, row):
+            judged = [section.judgements[other.id, partner.id, column] for column in columns]
+            if any(one.ours is not None for one in judged):
+                lines.append(replace(judged_line(_weights(partner, []), ranks, judged, colours[row.id]), dashed=True))
     return tuple(lines)
+
+
+def _other_intervals(section: Section, table: Table, row: Row) -> list[tuple[Table, Row]]:
+    """Rows of tables with the same columns that differ from a figure's row in the interval between clips alone."""
+    if not table.is_figure or "interval" not in row.settings:
+        return []
+    measured = {(column.id, column.metric, column.dataset) for column in table.columns}
+    found = []
+    for other in section.paper.tables:
+        if other.protocol == table.protocol and measured <= {(c.id, c.metric, c.dataset) for c in other.columns}:
+            found += [
+                (other, partner)
+                for partner in other.rows
+                if partner.source == "own"
+                and partner.backbone == row.backbone
+                and partner.settings != row.settings
+                and partner.settings | {"interval": row.settings["interval"]} == row.settings
+            ]
+    return found
 
 
 def _colours(table: Table) -> dict[str, int]:
     """Row id -> colour: grey for random rows; rows of the same weights have the same colour in every panel."""
     colours: dict[str, int] = {}
     of_weights: dict[str, int] = {}
-    for rows in _by_backbone(table).values():
+    for rows in by_backbone(table).values():
         for row in rows:
             label = _weights(row, rows)
             colours[row.id] = 0 if is_random(row) else of_weights.setdefault(label, len(of_weights) % LINES + 1)
@@ -136,7 +166,8 @@ def _training(section: Section) -> list[Figure]:
     found: list[Figure] = []
     protocols: set[str] = set()
     for table in (*section.paper.tables, *section.paper.figures):
-        records = [record for record in section.records if record.table == table.id and record.curves]
+        mine = section.of_tables.get(table.id, ())
+        records = [record for record in mine if record.curves and record.protocol not in WITH_OWN_CHART]
         if not records or records[0].protocol in protocols or len(found) == TRAINING:
             continue
         protocols.add(records[0].protocol)
@@ -147,10 +178,10 @@ def _training(section: Section) -> list[Figure]:
         rows = []
         for ending, y_label in (("loss", "loss"), ("accuracy", "accuracy (%)")):
             panels = []
-            for backbone, members in list(_by_backbone(table).items())[:PANELS]:
+            for backbone, members in list(by_backbone(table).items())[:PANELS]:
                 lines = _curves(table, members, records, ending)
                 if lines:
-                    panels.append(Panel(_backbone(backbone), "epoch", y_label, lines))
+                    panels.append(Panel(backbone_name(backbone), "epoch", y_label, lines))
             if panels:
                 rows.append(tuple(panels))
         title = f"{name_of(table)}: training curves, {dataset} · {describe(section)}"
@@ -174,23 +205,27 @@ def _curves(table: Table, rows: Sequence[Row], records: Iterable[Record], ending
         mine = [record for record in records if record.row == row.id]
         for kind, name in (("train", "training"), ("validation", "validation")):
             runs = [curve for record in mine if (curve := record.curves.get(f"{kind}_{ending}"))]
-            if not runs:
-                continue
-            epochs = range(min(map(len, runs)))
-            kept = sorted({*epochs[:: -(-len(epochs) // POINTS)], epochs[-1]})
-            values = [[run[epoch] for run in runs if math.isfinite(run[epoch])] for epoch in kept]
-            lines.append(
-                Line(
-                    label=f"{_weights(row, rows)}, {name}",
-                    x=tuple(epoch + 1 for epoch in kept),
-                    y=tuple(_rounded(fmean(v)) if v else None for v in values),
-                    low=tuple(_rounded(min(v)) if v else None for v in values) if with_range and len(runs) > 1 else (),
-                    high=tuple(_rounded(max(v)) if v else None for v in values) if with_range and len(runs) > 1 else (),
-                    colour=colours[row.id],
-                    dashed=kind == "validation",
-                )
-            )
+            if runs:
+                label = f"{_weights(row, rows)}, {name}"
+                line = curve_line(label, runs, colours[row.id], with_range)
+                lines.append(replace(line, dashed=kind == "validation"))
     return tuple(lines)
+
+
+def curve_line(label: str, runs: Sequence[Sequence[float]], colour: int, with_range: bool) -> Line:
+    """The mean of runs by epoch, thinned, as long as the shortest; with_range: their smallest and largest as a band."""
+    epochs = range(min(map(len, runs)))
+    kept = sorted({*epochs[:: -(-len(epochs) // POINTS)], epochs[-1]})
+    values = [[run[epoch] for run in runs if math.isfinite(run[epoch])] for epoch in kept]
+    band = with_range and len(runs) > 1
+    return Line(
+        label=label,
+        x=tuple(epoch + 1 for epoch in kept),
+        y=tuple(rounded(fmean(v)) if v else None for v in values),
+        low=tuple(rounded(min(v)) if v else None for v in values) if band else (),
+        high=tuple(rounded(max(v)) if v else None for v in values) if band else (),
+        colour=colour,
+    )
 
 
 def _printed_to_ours(section: Section) -> Figure | None:
@@ -209,7 +244,7 @@ def _printed_to_ours(section: Section) -> Figure | None:
                 lines.append(_slope(label, one.printed, None, one, colour, names[row.id], column))
             if lines:
                 ticks = ((0, "printed"), (1, "ours"))
-                y_label = f"{column.label} ({UNITS.get(column.unit, column.unit)})"
+                y_label = with_unit(column)
                 panels.append(Panel(name_of(table), "", y_label, tuple(lines), ticks))
     return _slopes(section, panels, "printed → ours", "Printed value on the left, ours on the right")
 
@@ -222,17 +257,17 @@ def _random_to_pretrained(section: Section) -> Figure | None:
     for table in few or tables[:1]:
         for column in table.columns[:3]:
             lines = []
-            for random, row in pairs(table)[:LINES]:
+            for random, row in pairs(table):
                 before = section.judgements[table.id, random.id, column.id]
                 after = section.judgements[table.id, row.id, column.id]
-                if before.ours is not None and after.ours is not None:
-                    name = _backbone(row.backbone)
+                if before.ours is not None and after.ours is not None and len(lines) < LINES:
+                    name = backbone_name(row.backbone)
                     if sum(other.backbone == row.backbone for _, other in pairs(table)) > 1:
                         name = f"{name} {_weights(row, [])}"
                     lines.append(_slope("", before.ours, before.sd, after, len(lines) + 1, name, column))
             if lines:
                 ticks = ((0, "random"), (1, "pretrained"))
-                y_label = f"{column.label} ({UNITS.get(column.unit, column.unit)})"
+                y_label = with_unit(column)
                 panels.append(Panel(name_of(table), "", y_label, tuple(lines), ticks))
     return _slopes(section, panels, "random → pretrained", "Random initialisation on the left, pretrained on the right")
 
@@ -241,12 +276,16 @@ def _slopes(section: Section, panels: list[Panel], what: str, alt: str) -> Figur
     if not panels:
         return None
     panels = panels[:SLOPES]
+    # Long labels leave room for fewer panels side by side.
+    labels = (line.end_label for panel in panels for line in panel.lines)
+    beside = int((WIDEST - LEFT) / (LABELLED_PANEL_WIDTH + GAP_X + end_label_width(labels)))
+    beside = min(max(beside, 1), 3)
     title = f"{section.paper.key}: {what} · {describe(section)}"
     return Figure(
         name=f"{section.paper.key}/{section.slug}-slope.svg",
         title=title,
         alt=f"{alt}; bars show the spread of one run. {title}.",
-        panels=tuple(tuple(panels[start : start + 3]) for start in range(0, len(panels), 3)),
+        panels=tuple(tuple(panels[start : start + beside]) for start in range(0, len(panels), beside)),
         share_y=False,
     )
 
@@ -256,28 +295,27 @@ def _slope(
 ) -> Line:
     spreads = (left_sd, right.sd)
     digits = ".1f" if column.unit == "percent" else ".3g"
-    y = (_rounded(left), _rounded(right.ours))
+    y = (rounded(left), rounded(right.ours))
     return Line(
         label=label,
         x=(0, 1),
         y=y,
-        low=tuple(None if sd is None else _rounded(v - sd) for v, sd in zip(y, spreads, strict=True)),
-        high=tuple(None if sd is None else _rounded(v + sd) for v, sd in zip(y, spreads, strict=True)),
+        low=tuple(None if sd is None else rounded(v - sd) for v, sd in zip(y, spreads, strict=True)),
+        high=tuple(None if sd is None else rounded(v + sd) for v, sd in zip(y, spreads, strict=True)),
         colour=colour,
         end_label=f"{name} {right.ours:{digits}}",
     )
 
 
-def _line(label: str, x: tuple[float, ...], judged: Sequence[Judgement], colour: int) -> Line:
+def judged_line(label: str, x: tuple[float, ...], judged: Sequence[Judgement], colour: int) -> Line:
+    """What judgements say of ours, with the spread of one run as a band; grey lines are dashed."""
     spread = any(one.ours is not None and one.sd is not None for one in judged)
     return Line(
         label=label,
         x=x,
-        y=tuple(None if one.ours is None else _rounded(one.ours) for one in judged),
-        low=tuple(None if one.ours is None else _rounded(one.ours - (one.sd or 0)) for one in judged) if spread else (),
-        high=tuple(None if one.ours is None else _rounded(one.ours + (one.sd or 0)) for one in judged)
-        if spread
-        else (),
+        y=tuple(None if one.ours is None else rounded(one.ours) for one in judged),
+        low=tuple(None if one.ours is None else rounded(one.ours - (one.sd or 0)) for one in judged) if spread else (),
+        high=tuple(None if one.ours is None else rounded(one.ours + (one.sd or 0)) for one in judged) if spread else (),
         colour=colour,
         dashed=colour == 0,
     )
@@ -297,7 +335,8 @@ def row_names(table: Table) -> dict[str, str]:
     return names
 
 
-def _by_backbone(table: Table) -> dict[str, list[Row]]:
+def by_backbone(table: Table) -> dict[str, list[Row]]:
+    """Backbone -> the rows of ours that have one, in the table's order."""
     found: dict[str, list[Row]] = {}
     for row in table.rows:
         if row.source == "own" and row.backbone:
@@ -305,7 +344,8 @@ def _by_backbone(table: Table) -> dict[str, list[Row]]:
     return found
 
 
-def _backbone(name: str | None) -> str:
+def backbone_name(name: str | None) -> str:
+    """A backbone as papers write it."""
     return BACKBONES.get(name or "", name or "–")
 
 
@@ -316,6 +356,12 @@ def _weights(row: Row, among: Sequence[Row]) -> str:
     return row.weights or "–"
 
 
-def _rounded(value: float) -> float:
+def with_unit(column: Column) -> str:
+    """A column's label with its unit, for an axis."""
+    unit = f"({UNITS.get(column.unit, column.unit)})"
+    return column.label if unit in column.label else f"{column.label} {unit}"
+
+
+def rounded(value: float) -> float:
     """Four decimals: more would make figures stale over differences that nobody sees."""
     return round(value, 4)

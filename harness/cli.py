@@ -9,20 +9,7 @@ from typing import Annotated
 
 import typer
 
-from harness import (
-    claims,
-    executors,
-    exports,
-    golden,
-    html,
-    latex,
-    plan,
-    preparation,
-    report,
-    runner,
-    sections,
-    summary,
-)
+from harness import executors, exports, golden, plan, preparation, runner, summary
 from harness import tables as reference
 from harness.errors import StageError, UsageError
 from harness.records import Store
@@ -122,25 +109,18 @@ def list_papers() -> None:
 
     runnable = runner.papers_with_recipe()
     rows = [
-        [key, len(paper.tables), paper.numbers, "yes" if key in runnable else "tables only", paper.citation]
+        [key, len(paper.tables), paper.numbers, "yes" if key in runnable else "tables only", paper.short]
         for key, paper in reference.load(TABLES).items()
     ]
-    print(summary.grid(rows, ["paper", "tables", "numbers", "recipe", "citation"]))
+    print(summary.grid(rows, ["paper", "tables", "numbers", "recipe", "published"]))
 
 
 @app.command()
 def show(paper: PaperKey, table: Annotated[str | None, typer.Option(help="Only this table.")] = None) -> None:
-    """A paper's tables as printed."""
+    """A paper's tables as printed; a number marked † is read otherwise than the text shows it."""
     found = _paper(paper)
     for entry in [found.table(table)] if table else [*found.tables, *found.figures]:
-        print(f"\n{entry.id}: {entry.title} ({entry.where})")
-        rows = []
-        for row in entry.rows:
-            cells = [entry.cell(row.id, column.id) for column in entry.columns]
-            rows.append([row.id, row.label, row.source, *(cell.printed or "–" for cell in cells)])
-        print(summary.grid(rows, ["row", "label", "source", *(column.label for column in entry.columns)]))
-        for note in entry.notes:
-            print(f"  note: {note}")
+        print(f"\n{summary.of_table(entry)}")
 
 
 @app.command("check-data")
@@ -233,6 +213,7 @@ def run_paper(
     ] = False,
 ) -> None:
     """Run a paper's protocol, judge the results, and write a report page under the runs folder."""
+    from harness import report
 
     asked = _asked(seeds, device, skip_unreadable, tables, rows, datasets, everything)
     run = preparation.prepare(_paper(paper), scale, data_root, asked, runs)
@@ -264,20 +245,19 @@ def compare(
     records: Annotated[Path, typer.Option("--records", help="Folder of records.")] = REPORTS / "records",
     verdict: Annotated[str | None, typer.Option(help="Only cells with this verdict.")] = None,
 ) -> None:
-    """Judge the records of a paper cell by cell."""
+    """Judge the records of a paper cell by cell; ± is the standard deviation over seeds."""
+    from harness import sections
+    from harness.compare import VERDICTS
 
     found = _paper(paper)
+    wanted = verdict.upper() if verdict is not None else None
+    if wanted is not None and wanted not in VERDICTS:
+        raise UsageError(f"--verdict {verdict}: choose one of {', '.join(VERDICTS)}")
     runner.load_recipe(paper, scale)
     records_of_paper = Store(_existing(records)).read(paper)
     results = sections.sections(found, records_of_paper, (), preparation.recipes(), runner.protocol_versions())
     for section in (one for one in results if one.scale == scale):
-        print(f"\n{section.title}")
-        rows = []
-        for one in section.judgements.values():
-            if verdict is None or one.verdict == verdict.upper():
-                printed = found.table(one.table).cell(one.row, one.column).printed or "–"
-                rows.append([one.table, one.row, one.column, printed, summary.ours(one), one.verdict, one.reason])
-        print(summary.grid(rows, ["table", "row", "column", "printed", "ours", "verdict", "why"]))
+        print(f"\n{summary.of_section(section, wanted)}")
     if not any(one.scale == scale for one in results):
         print(f"no results of {paper} at {scale} scale under {records}")
 
@@ -298,6 +278,7 @@ def write_report(
     ] = "paper",
 ) -> int:
     """Write the report pages from records alone."""
+    from harness import html, report
 
     if form not in ("markdown", "html", "latex"):
         raise UsageError(f"--format {form}: choose markdown, html or latex")
@@ -318,7 +299,11 @@ def write_report(
         stale = report.check(built, out)
         for line in stale:
             print(f"stale: {line}")
-        print(f"{len(stale)} stale files under {out}" if stale else f"{out} is what the records give")
+        print(
+            f"{len(stale)} stale file{'s'[: len(stale) > 1]} under {out}"
+            if stale
+            else f"{out} is what the records give"
+        )
         return 1 if stale else 0
     changed = report.write(built, out)
     if form == "html":
@@ -338,7 +323,12 @@ def evaluate(
     protocol: Annotated[str, typer.Option(help="clip-retrieval, video-retrieval, recognition, aslan or yupenn.")],
     dataset: Annotated[str, typer.Option(help="ucf101 or hmdb51; the probes bring their own.")] = "ucf101",
     splits: Annotated[str, typer.Option(help="Official splits, comma-separated.")] = "1",
-    paper: Annotated[str, typer.Option(help="Whose settings: clips, crops, fine-tuning.")] = "vcop",
+    paper: Annotated[
+        str | None,
+        typer.Option(
+            help="Whose settings: pixels, clips, crops, fine-tuning. By default mas for the probes, else vcop."
+        ),
+    ] = None,
     scale: Scale = "paper",
     data_root: DataRoot = None,
     seeds: Seeds = 1,
@@ -353,6 +343,7 @@ def evaluate(
     numbers = tuple(int(part) for part in parts if part in ("1", "2", "3"))
     if len(numbers) != len(parts):
         raise UsageError(f"--splits {splits}: give official split numbers, such as 1 or 1,2,3")
+    paper = paper or ("mas" if protocol in ("aslan", "yupenn") else "vcop")
     asked = runner.evaluation(checkpoint, backbone, protocol, dataset, numbers, runner.load_recipe(paper, scale))
     request = _asked(seeds, device, skip_unreadable)
     run = preparation.work_out(asked, runner.load_recipe(paper, scale), data_root, request, runs)
@@ -389,27 +380,34 @@ def export(
         str, typer.Argument(metavar="cells|records", help="cells: every printed number; records: every result.")
     ] = "cells",
     form: Annotated[str, typer.Option("--format", help="json, csv or parquet.")] = "json",
-    records: Annotated[Path, typer.Option("--records", help="Folder of records.")] = REPORTS / "records",
+    results: Annotated[bool, typer.Option("--records", help="Every result: the same as `export records`.")] = False,
+    store: Annotated[Path, typer.Option("--from", help="Folder of records.")] = REPORTS / "records",
     out: Annotated[
         Path | None, typer.Option("--out", help="File to write; else standard output (not for parquet).")
     ] = None,
 ) -> None:
     """Every printed number, or every result, as a flat table."""
 
-    if what == "cells":
-        rows = exports.cells(reference.load(TABLES))
-    elif what == "records":
-        rows = exports.scores(Store(_existing(records)).read())
-    else:
+    if what not in ("cells", "records"):
         raise UsageError(f"export {what}: choose cells or records")
+    if results or what == "records":
+        rows = exports.scores(Store(_existing(store, "--from")).read())
+    else:
+        rows = exports.cells(reference.load(TABLES))
     exports.write(rows, form, out)
 
 
 @app.command()
-def regression(runs: RunsFolder = RUNS) -> int:
+def regression(
+    paper: Annotated[str | None, typer.Argument(help="Only this paper; else all that have golden numbers.")] = None,
+    runs: RunsFolder = RUNS,
+) -> int:
     """Run a fixed slice of the tiny scale and hold it against the golden numbers; exit 1 where one does not hold."""
 
-    expected = {key: golden.load(TABLES / "golden" / f"{key}.toml") for key in runner.papers_with_recipe()}
+    if paper is not None:
+        _paper(paper)
+    keys = golden.papers(TABLES) if paper is None else [paper]
+    expected = {key: golden.load(TABLES / "golden" / f"{key}.toml") for key in keys}
     failed = 0
     for key, numbers in expected.items():
         verdicts = golden.judge(numbers, runner.regression_slice(key, runs))
@@ -440,16 +438,20 @@ def bless(
 
 
 def _claims() -> dict:
+    from harness import claims
+
     return claims.load(TABLES / "claims")
 
 
-def _existing(records: Path) -> Path:
+def _existing(records: Path, option: str = "--records") -> Path:
     if not records.is_dir():
-        raise UsageError(f"{records}: no such folder of records; run a paper first, or give --records")
+        raise UsageError(f"{records}: no such folder of records; run a paper first, or give {option}")
     return records
 
 
 def _latex(papers: dict, store, table: str | None, scale: str) -> str:
+    from harness import latex, sections
+
     key, _, table_id = (table or "").partition(".")
     if key not in papers or not table_id:
         raise UsageError("--format latex needs --table PAPER.TABLE, such as vcop.table2")
@@ -457,5 +459,10 @@ def _latex(papers: dict, store, table: str | None, scale: str) -> str:
     found = sections.sections(papers[key], store.read(key), (), recipes, runner.protocol_versions())
     of_scale = [section for section in found if section.scale == scale]
     if not of_scale:
-        raise UsageError(f"no results of {key} at scale {scale!r}; scales: {', '.join({one.scale for one in found})}")
-    return latex.render(of_scale[0], table_id)
+        scales = ", ".join(dict.fromkeys(one.scale for one in found))
+        raise UsageError(f"no results of {key} at scale {scale!r}; scales: {scales}")
+    chosen, cells = latex.most_complete(of_scale, table_id)
+    if len(of_scale) > 1:
+        others = "; ".join(one.title for one in of_scale if one is not chosen)
+        print(f"{key} {table_id}: {chosen.title}, with {cells} cells measured; not {others}", file=sys.stderr)
+    return latex.render(chosen, table_id)

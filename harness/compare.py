@@ -21,6 +21,8 @@ Two tests are made of d against the tolerance, each at 5 %, by Student's t with 
     ABOVE       p_different < 0.05, and ours is the better (the higher): a finding too, that wants explaining
     NEAR        neither: the difference may be noise, or the noise drowns the tolerance
 
+Where the seeds do not tell a spread, the table's prior stands in, at paper scale on the full data alone.
+
 For a given spread the verdict only worsens as |d| grows: p_different falls with |d|, and is at least 0.5 within the
 tolerance. Equivalence is the stricter claim: p_equivalent < 0.05 implies REPRODUCED, and is flagged "equivalence
 shown". It is rare, since the printed number is a single run.
@@ -36,7 +38,9 @@ another split has).
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -115,12 +119,14 @@ def judge(
     fingerprint: dict[str, str] | None = None,
     recipe_hash: str | None = None,
     protocol_versions: dict[str, int] | None = None,
+    cells: Iterable[Cell] | None = None,
 ) -> list[Judgement]:
     """Judge every cell of a paper's tables and figures, in their order; the order of the records does not matter.
 
     Only records of the paper and scale count. fingerprint: dataset -> the data that counts, where there are several.
     recipe_hash: records of another recipe are left out, and flagged. protocol_versions: protocol -> the version that
-    counts; a record of another makes its cell INVALID, unless its run was repeated with the right one.
+    counts; a record of another makes its cell INVALID, unless its run was repeated with the right one. cells: those of
+    the tables and figures, where they are at hand.
     """
     of_row: dict[tuple[str, str], list[_Kept]] = defaultdict(list)
     stale: dict[tuple[str, str], list[Record]] = defaultdict(list)
@@ -138,20 +144,19 @@ def judge(
         if len({one.key for one in kept}) < len(kept):
             # What is said of two records under one key must not depend on their order.
             kept.sort(key=lambda one: (one.key, repr(sorted(one.record.scores.items())), one.faults))
-    clusters: dict[tuple[str, ...], statistics.Clusters] = {}
-    judgements = []
-    for table in (*paper.tables, *paper.figures):
-        for cell in table.cells():
-            judgements.append(
-                _judge_cell(
-                    cell,
-                    of_row.get((table.id, cell.row), []),
-                    stale=sum(_serves(record, cell) for record in stale.get((table.id, cell.row), [])),
-                    protocol_versions=protocol_versions or {},
-                    clusters=clusters,
-                )
-            )
-    return judgements
+    clusters: dict[tuple[tuple[str, ...], ...], statistics.Clusters] = {}
+    if cells is None:
+        cells = (cell for table in (*paper.tables, *paper.figures) for cell in table.cells())
+    return [
+        _judge_cell(
+            cell,
+            of_row.get((cell.table, cell.row), []),
+            stale=sum(_serves(record, cell) for record in stale.get((cell.table, cell.row), [])),
+            protocol_versions=protocol_versions or {},
+            clusters=clusters,
+        )
+        for cell in cells
+    ]
 
 
 @dataclass(frozen=True)
@@ -169,11 +174,11 @@ def _judge_cell(
     *,
     stale: int,
     protocol_versions: dict[str, int],
-    clusters: dict[tuple[str, ...], statistics.Clusters],
+    clusters: dict[tuple[tuple[str, ...], ...], statistics.Clusters],
 ) -> Judgement:
-    judgement = Judgement(cell.paper, cell.table, cell.row, cell.column, cell.value, tolerance=_tolerance(cell))
+    judged = partial(Judgement, cell.paper, cell.table, cell.row, cell.column, cell.value, tolerance=_tolerance(cell))
     if cell.source == "cited":
-        return replace(judgement, verdict="CITED", reason="quoted from another paper, not run")
+        return judged(verdict="CITED", reason="quoted from another paper, not run")
     flags = [f"{stale} record{'s'[: stale > 1]} of another recipe left out"] if stale else []
     kept = [one for one in kept if _serves(one.record, cell)]
     measured = [one for one in kept if cell.metric in one.record.scores]
@@ -181,24 +186,24 @@ def _judge_cell(
         # A run may ask for some rows and datasets only: a number is missing where its own run did not bring it.
         verdict = "MISSING" if kept or stale else "NOT RUN"
         reason = f"its records hold no score {cell.metric}" if kept else "no record of it at this scale"
-        return replace(judgement, verdict=verdict, flags=tuple(flags), reason=reason)
-    judgement = replace(judgement, records=tuple(one.key for one in measured))
+        return judged(verdict=verdict, flags=tuple(flags), reason=reason)
+    keys = tuple(one.key for one in measured)
     measured, remarks = _current(measured, protocol_versions)
     flags += remarks
     if fault := _fault(cell, measured, protocol_versions):
-        return replace(judgement, verdict="INVALID", flags=tuple(flags), reason=fault)
+        return judged(records=keys, verdict="INVALID", flags=tuple(flags), reason=fault)
     measured, remarks = _one_device(measured)
     flags += remarks
     if any(one.record.dirty for one in measured):
         flags.append("uncommitted changes")
     if unreadable := max(one.record.counts.get("unreadable", 0) for one in measured):
         flags.append(f"{unreadable} unreadable video{'s'[: unreadable > 1]} left out")
-    judgement = replace(judgement, records=tuple(one.key for one in measured), flags=tuple(flags))
+    judged = partial(judged, records=tuple(one.key for one in measured))
     if cell.unit in EXACT_UNITS:
-        return _judge_exact(judgement, cell, measured)
+        return judged(flags=tuple(flags), **_judge_exact(cell, measured))
     # A record without the score leaves a hole; it does not make its seed disappear.
     seeds = sorted({one.record.seed for one in kept})
-    return _judge_noisy(judgement, cell, seeds, measured, clusters)
+    return judged(**_judge_noisy(cell, seeds, measured, flags, clusters))
 
 
 def _serves(record: Record, cell: Cell) -> bool:
@@ -221,32 +226,33 @@ def _tolerance(cell: Cell) -> float:
     return math.nan if cell.tolerance is None else cell.tolerance.points
 
 
-def _judge_exact(judgement: Judgement, cell: Cell, measured: list[_Kept]) -> Judgement:
+def _judge_exact(cell: Cell, measured: list[_Kept]) -> dict[str, Any]:
+    """The fields of the judgement of a number without noise."""
     ours = measured[0].record.scores[cell.metric]
-    seeds = len({one.record.seed for one in measured})
-    judgement = replace(judgement, ours=ours, seeds=seeds)
+    found = {"ours": ours, "seeds": len({one.record.seed for one in measured})}
     if math.isnan(cell.value):
-        return replace(judgement, verdict="NOT COMPARABLE", reason="the paper prints no value")
+        return found | {"verdict": "NOT COMPARABLE", "reason": "the paper prints no value"}
     if measured[0].record.scale != "paper":
         reason = f"measured at {measured[0].record.scale} scale, printed for the paper's networks"
-        return replace(judgement, verdict="NOT COMPARABLE", reason=reason)
+        return found | {"verdict": "NOT COMPARABLE", "reason": reason}
     difference = ours - cell.value
     # The slack is for decimal fractions, which binary floats do not hold exactly.
-    if abs(difference) <= judgement.tolerance * (1 + 1e-9) + 1e-12:
+    if abs(difference) <= _tolerance(cell) * (1 + 1e-9) + 1e-12:
         verdict, reason = "REPRODUCED", "equal at the printed precision"
     else:
         verdict = _side(difference, cell.better)
         reason = f"{_number(abs(difference))} {'more' if difference > 0 else 'less'} than printed"
-    return replace(judgement, difference=difference, verdict=verdict, reason=reason)
+    return found | {"difference": difference, "verdict": verdict, "reason": reason}
 
 
 def _judge_noisy(
-    judgement: Judgement,
     cell: Cell,
     seeds: list[int],
     measured: list[_Kept],
-    clusters: dict[tuple[str, ...], statistics.Clusters],
-) -> Judgement:
+    flags: list[str],
+    clusters: dict[tuple[tuple[str, ...], ...], statistics.Clusters],
+) -> dict[str, Any]:
+    """The fields of the judgement of a mean over runs, `flags` included."""
     by_split: dict[int, dict[int, _Kept]] = {split: {} for split in sorted(cell.splits)}
     for one in measured:
         by_split[one.record.split][one.record.seed] = one
@@ -261,8 +267,8 @@ def _judge_noisy(
     per_split = {split: math.fsum(values) / len(values) for split, values in scores.items()}
     ours = math.fsum(per_split.values()) / len(per_split)
     variance, degrees = statistics.pooled_variance(list(scores.values()))
-    prior_sd = None if cell.tolerance is None else cell.tolerance.prior_sd
-    flags = list(judgement.flags)
+    prior_sd = cell.tolerance.prior_sd if cell.tolerance and _as_the_paper(measured[0].record) else None
+    flags = list(flags)
     if _shares_pretraining(measured):
         flags.append("splits share a pretraining")
         whole = [
@@ -274,41 +280,41 @@ def _judge_noisy(
         spread = statistics.shared_seed_spread(whole or [ours], prior_sd)
     else:
         spread = statistics.seed_spread(list(scores.values()), prior_sd)
-    if spread and spread.prior:
-        flags.append("one-seed: prior spread" if degrees == 0 else "few seeds: prior spread")
     if degrees and variance == 0:
         flags.append("all seeds give the same value")
-    judgement = replace(
-        judgement,
-        ours=ours,
-        sd=math.sqrt(variance) if degrees else None,
-        half_width=statistics.half_width(spread.ours_variance, spread.degrees) if spread else None,
-        degrees=spread.degrees if spread else None,
-        video_interval=_video_interval(
+    if spread and spread.prior:
+        flags.append(
+            "one seed: prior spread" if degrees == 0 else f"{'equal' if variance == 0 else 'few'} seeds: prior spread"
+        )
+    found = {
+        "ours": ours,
+        "sd": math.sqrt(variance) if degrees else None,
+        "half_width": statistics.half_width(spread.ours_variance, spread.degrees) if spread else None,
+        "degrees": spread.degrees if spread else None,
+        "video_interval": _video_interval(
             cell.metric, [list(runs.values()) for runs in by_split.values() if runs], clusters
         ),
-        seeds=len({one.record.seed for one in measured}),
-        per_split=per_split,
-        missing=missing,
-        flags=tuple(flags),
-    )
+        "seeds": len({one.record.seed for one in measured}),
+        "per_split": per_split,
+        "missing": missing,
+        "flags": tuple(flags),
+    }
     if reason := _why_not_comparable(cell, measured):
-        return replace(judgement, verdict="NOT COMPARABLE", reason=reason)
+        return found | {"verdict": "NOT COMPARABLE", "reason": reason}
     if missing:
         difference = ours - cell.value if len(per_split) == len(by_split) else None
         first = ", ".join(missing[:3]) + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
-        return replace(judgement, difference=difference, verdict="INCOMPLETE", reason=f"missing: {first}")
-    return _compare(judgement, cell, spread)
+        return found | {"difference": difference, "verdict": "INCOMPLETE", "reason": f"missing: {first}"}
+    return found | _compare(cell, ours, spread, found["flags"])
 
 
-def _compare(judgement: Judgement, cell: Cell, spread: statistics.Spread) -> Judgement:
-    difference, tolerance = judgement.ours - cell.value, judgement.tolerance
+def _compare(cell: Cell, ours: float, spread: statistics.Spread, flags: tuple[str, ...]) -> dict[str, Any]:
+    difference, tolerance = ours - cell.value, _tolerance(cell)
     error = math.sqrt(spread.ours_variance + spread.run_variance)
     # Two printed decimals apart by the tolerance are within it, though their floats may not be.
     size = max(0.0, abs(difference) - 1e-9)
     p_different = statistics.p_different(size, error, spread.degrees, tolerance)
     p_equivalent = statistics.p_equivalent(size, error, spread.degrees, tolerance)
-    flags = judgement.flags
     apart = f"{_number(abs(difference))} {'above' if difference > 0 else 'below'} the printed value"
     noise = f"standard error {_number(error)}"
     if size <= tolerance and error <= tolerance:
@@ -325,15 +331,14 @@ def _compare(judgement: Judgement, cell: Cell, spread: statistics.Spread) -> Jud
         reason = (
             f"{apart}, beyond the tolerance of {_number(tolerance)} but not beyond noise (p = {_number(p_different)})"
         )
-    return replace(
-        judgement,
-        difference=difference,
-        p_different=p_different,
-        p_equivalent=p_equivalent,
-        verdict=verdict,
-        flags=flags,
-        reason=reason,
-    )
+    return {
+        "difference": difference,
+        "p_different": p_different,
+        "p_equivalent": p_equivalent,
+        "verdict": verdict,
+        "flags": flags,
+        "reason": reason,
+    }
 
 
 def _side(difference: float, better: str) -> str:
@@ -358,6 +363,10 @@ def _why_not_comparable(cell: Cell, measured: list[_Kept]) -> str:
     return ""
 
 
+def _as_the_paper(record: Record) -> bool:
+    return record.scale == "paper" and record.scope == "full"
+
+
 def _shares_pretraining(measured: list[_Kept]) -> bool:
     """Whether two splits of one seed were built on the same pretraining."""
     splits: dict[tuple[int, str], set[int]] = defaultdict(set)
@@ -368,17 +377,27 @@ def _shares_pretraining(measured: list[_Kept]) -> bool:
 
 
 def _video_interval(
-    metric: str, by_split: list[list[_Kept]], clusters: dict[tuple[str, ...], statistics.Clusters]
+    metric: str, by_split: list[list[_Kept]], clusters: dict[tuple[tuple[str, ...], ...], statistics.Clusters]
 ) -> tuple[float, float] | None:
     if any(one.record.outcomes is None or metric not in one.record.outcomes.hits for runs in by_split for one in runs):
         return None
-    # The seeds of a split scored the same videos; the columns of a row share them, too.
+    # The seeds of a split scored the same videos; the columns of a row and most rows of a table share them, too.
     first = [runs[0] for runs in by_split]
-    keys = tuple(one.key for one in first)
-    if keys not in clusters:
-        clusters[keys] = statistics.cluster([one.record.outcomes.groups for one in first])
-    hits = [np.mean([one.record.outcomes.hits[metric] for one in runs], axis=0) for runs in by_split]
-    return statistics.video_interval(clusters[keys], hits, [one.record.outcomes.trials for one in first])
+    groups = tuple(tuple(one.record.outcomes.groups) for one in first)
+    if groups not in clusters:
+        clusters[groups] = statistics.cluster(groups)
+    hits = [_mean([one.record.outcomes.hits[metric] for one in runs]) for runs in by_split]
+    return statistics.video_interval(clusters[groups], hits, [one.record.outcomes.trials for one in first])
+
+
+def _mean(runs: list[list[int]]) -> np.ndarray:
+    """Of each video's right answers over runs: [videos]."""
+    try:
+        # By way of bytes, a fifth of the time: answers are counted in tens.
+        counts = np.frombuffer(b"".join(map(bytes, runs)), np.uint8).reshape(len(runs), -1)
+    except ValueError:
+        counts = np.array(runs)
+    return counts.sum(axis=0) / len(runs)
 
 
 def _current(measured: list[_Kept], protocol_versions: dict[str, int]) -> tuple[list[_Kept], list[str]]:

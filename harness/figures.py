@@ -1,7 +1,7 @@
 """Figures as data first, as SVG second.
 
-A `Figure` holds every number, label and title that its picture shows, in a grid of panels of lines. Top-k curves, training
-curves and slope charts are all of that form, so one function draws them. The SHA-256 of this data, the figure's digest, is
+A `Figure` holds every number, label and title that its picture shows, in a grid of panels of lines or bars. Top-k curves,
+training curves and slope charts are all of that form, so one function draws them. The SHA-256 of this data, the figure's digest, is
 written into the SVG's description. Whether a committed picture is stale is decided by that digest: matplotlib may be upgraded,
 and its bytes may move, without a false alarm.
 
@@ -13,11 +13,15 @@ import io
 import json
 import math
 import re
-from dataclasses import asdict, dataclass
+import textwrap
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 # Raised when the same data is to be drawn in another way: every committed picture is then stale.
-STYLE_VERSION = 1
+STYLE_VERSION = 2
 
 # Okabe and Ito's colours, told apart by readers with any colour vision; index 0, a grey, is kept for random initialisation.
 PALETTE = ("#6b6b6b", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#8C6200", "#56B4E9")
@@ -26,10 +30,19 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 # Inches.
 PANEL_WIDTH, LABELLED_PANEL_WIDTH, PANEL_HEIGHT = 2.5, 1.45, 1.9
 LEFT, RIGHT, TOP, BOTTOM = 0.62, 0.18, 0.62, 0.5
+# Less above panels without titles.
+UNTITLED = 0.22
 GAP_X, GAP_Y = 0.62, 0.82
-END_LABEL_WIDTH = 1.1
-LEGEND_LINE = 0.22
-END_LABEL_HEIGHT = 0.165
+LEGEND_LINE = 0.18
+# Between the end of a line and its label, and between that and whatever comes next.
+END_LABEL_GAP, END_LABEL_MARGIN = 0.22, 0.15
+END_LABEL_SIZE, END_LABEL_LINE, END_LABEL_PAD = 7, 0.12, 0.045
+# Letters after which a label goes on in the next line.
+END_LABEL_LETTERS = 26
+# A group of bars, one of them for each line; and from one panel of bars to the next, whose labels stand between.
+BAR_HEIGHT, BAR_GAP = 0.11, 0.07
+# What a figure in a page can be wide without its letters getting too small to read.
+WIDEST = 12.4
 
 
 @dataclass(frozen=True)
@@ -57,6 +70,8 @@ class Panel:
     lines: tuple[Line, ...]
     ticks: tuple[tuple[float, str], ...] = ()
     log_x: bool = False
+    # Horizontal bars, the first at the top: x are places from 0 on, whose names are the ticks.
+    bars: bool = False
 
 
 @dataclass(frozen=True)
@@ -71,7 +86,7 @@ class Figure:
 
     def digest(self) -> str:
         """SHA-256 (hex) of everything the picture shows and of how it is drawn."""
-        content = json.dumps([STYLE_VERSION, asdict(self)], sort_keys=True, separators=(",", ":"))
+        content = json.dumps([STYLE_VERSION, self], default=vars, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(content.encode()).hexdigest()
 
 
@@ -134,34 +149,72 @@ def _compact(svg: str) -> str:
         svg = svg.replace(f"{family[0]}; ", "").replace('<style type="text/css">', f"<style>text{{{family[0]}}} ", 1)
     svg = re.sub(r'<g id="[^"]*"', "<g", svg)
     svg = re.sub(r"<g>\s*</g>", "", svg)
+    svg = re.sub(r"<g>\s*(<text [^<>]*>[^<>]*</text>|<path [^<>]*/>)\s*</g>", r"\1", svg)
+    styles = [style for style, times in Counter(re.findall(r' style="([^"]*)"', svg)).items() if times > 1]
+    rules = ""
+    for number, style in enumerate(styles):
+        svg = svg.replace(f' style="{style}"', f' class="s{number}"')
+        rules += f".s{number}{{{style}}}"
+    svg = svg.replace("</style>", f"{rules}</style>", 1)
     return re.sub(r"\s*\n\s*", "\n", svg)
+
+
+def wrapped(label: str) -> str:
+    """An end label in lines of at most END_LABEL_LETTERS letters."""
+    return "\n".join(textwrap.wrap(label, END_LABEL_LETTERS))
+
+
+def end_label_width(labels: Iterable[str]) -> float:
+    """Inches that end labels take to the right of a panel; 0 without labels."""
+    letters = max((len(line) for label in labels for line in wrapped(label).splitlines()), default=0)
+    # DejaVu Sans and Verdana: somewhat more than half of the size a letter, with as many capitals and digits as names have.
+    return letters and letters * END_LABEL_SIZE / 72 * 0.58 + END_LABEL_GAP + END_LABEL_MARGIN
+
+
+def _label_height(text: str) -> float:
+    return END_LABEL_LINE * (1 + text.count("\n")) + END_LABEL_PAD
+
+
+def _stacked_height(panel: Panel) -> float:
+    """Inches that a panel's end labels or bars need."""
+    if panel.bars:
+        return len(panel.ticks) * (BAR_HEIGHT * len(panel.lines) + BAR_GAP)
+    return sum(_label_height(wrapped(line.end_label)) for line in panel.lines if line.end_label)
+
+
+def _named_width(panel: Panel) -> float:
+    """Inches that the names of bars take to the left of a panel, beyond the room that numbers have."""
+    return max(0, max((len(words) for _, words in panel.ticks), default=0) * 8 / 72 * 0.62 - LEFT + 0.2)
 
 
 def _layout(figure: Figure):
     from matplotlib.figure import Figure as Canvas
 
-    lines = [line for row in figure.panels for panel in row for line in panel.lines]
+    panels = [panel for row in figure.panels for panel in row]
+    lines = [line for panel in panels for line in panel.lines]
     rows, columns = len(figure.panels), max(len(row) for row in figure.panels)
     labelled = any(line.end_label for line in lines)
     panel_width = LABELLED_PANEL_WIDTH if labelled else PANEL_WIDTH
-    stacked = max(sum(bool(line.end_label) for line in panel.lines) for row in figure.panels for panel in row)
-    panel_height = max(PANEL_HEIGHT, stacked * END_LABEL_HEIGHT)
-    right = RIGHT + (END_LABEL_WIDTH if labelled else 0)
-    gap = GAP_X + (END_LABEL_WIDTH if labelled else 0)
+    panel_height = max(PANEL_HEIGHT, *map(_stacked_height, panels))
+    beside = end_label_width(line.end_label for line in lines)
+    left = LEFT + max((_named_width(panel) for panel in panels if panel.bars), default=0)
+    right, gap = RIGHT + beside, GAP_X + beside + left - LEFT
     entries = [label for label in dict.fromkeys(line.label for line in lines) if label]
     # A title is about 0.085 inch a letter; a single narrow panel must not cut it off.
-    width = max(LEFT + columns * panel_width + (columns - 1) * gap + right, 0.3 + 0.085 * len(figure.title))
+    width = max(left + columns * panel_width + (columns - 1) * gap + right, 0.3 + 0.085 * len(figure.title))
     # A legend entry is about 0.07 inch a letter, and 0.6 inch for the sample of its line.
     per_line = max(1, int((width - 0.2) / (0.6 + 0.07 * max(map(len, entries), default=1))))
     legend_height = LEGEND_LINE * -(-len(entries) // per_line) + 0.08 if entries else 0
-    height = TOP + rows * panel_height + (rows - 1) * GAP_Y + BOTTOM + legend_height
+    top = TOP - (0 if any(panel.title for panel in panels) else UNTITLED)
+    height = top + rows * panel_height + (rows - 1) * GAP_Y + BOTTOM + legend_height
 
     canvas = Canvas(figsize=(width, height), facecolor="white")
-    grid = canvas.subplots(rows, columns, squeeze=False, sharey="row" if figure.share_y else False)
+    bars = any(panel.bars for panel in panels)
+    grid = canvas.subplots(rows, columns, squeeze=False, sharex=bars, sharey="row" if figure.share_y else False)
     canvas.subplots_adjust(
-        left=LEFT / width,
-        right=(LEFT + columns * panel_width + (columns - 1) * gap) / width,
-        top=1 - TOP / height,
+        left=left / width,
+        right=(left + columns * panel_width + (columns - 1) * gap) / width,
+        top=1 - top / height,
         bottom=(BOTTOM + legend_height) / height,
         wspace=gap / panel_width,
         hspace=GAP_Y / panel_height,
@@ -198,6 +251,8 @@ def _panel(axes, panel: Panel) -> dict:
     """Draws one panel and returns a legend handle per label."""
     from matplotlib.ticker import MaxNLocator
 
+    if panel.bars:
+        return _bars(axes, panel)
     handles = {}
     if panel.log_x:
         axes.set_xscale("log")
@@ -233,6 +288,32 @@ def _panel(axes, panel: Panel) -> dict:
     return handles
 
 
+def _bars(axes, panel: Panel) -> dict:
+    """Draws a panel of bars and returns a legend handle per label."""
+    handles = {}
+    height = 0.8 / len(panel.lines)
+    for number, line in enumerate(panel.lines):
+        places = [x - 0.4 + (number + 0.5) * height for x in line.x]
+        known = [(place, value) for place, value in zip(places, line.y, strict=True) if value is not None]
+        colour = PALETTE[line.colour % len(PALETTE)]
+        drawn = axes.barh([p for p, _ in known], [v for _, v in known], height=height, color=colour, linewidth=0)
+        handles.setdefault(line.label, drawn)
+        ends = zip(places, line.low, line.high, strict=False)
+        if ends := [(p, low, high) for p, low, high in ends if low is not None and high is not None]:
+            axes.hlines(*zip(*ends, strict=True), color="#1c2024", linewidth=0.8)
+    axes.set_title(panel.title, loc="left", y=1.02)
+    axes.set_xlabel(panel.y_label)
+    axes.set_ylabel(panel.x_label)
+    axes.grid(axis="y", visible=False)
+    axes.grid(axis="x")
+    axes.set_axisbelow(True)
+    axes.tick_params(length=0)
+    axes.set_yticks([place for place, _ in panel.ticks], [words for _, words in panel.ticks])
+    axes.set_ylim(len(panel.ticks) - 0.4, -0.6)
+    axes.set_xlim(left=min([0, *(value for line in panel.lines for value in line.y if value is not None)]))
+    return handles
+
+
 def _spread(axes, line: Line, colour: str) -> None:
     """A band around a line; error bars where there are only two places, as in a slope chart."""
     known = [(x, a, b) for x, a, b in zip(line.x, line.low, line.high, strict=False) if a is not None and b is not None]
@@ -247,25 +328,26 @@ def _spread(axes, line: Line, colour: str) -> None:
 
 def _end_labels(axes, panel: Panel) -> None:
     """Names the lines at their right ends, pushed apart so that no label covers another."""
-    labels = [(line.y[-1], line.end_label, line.colour) for line in panel.lines if line.end_label]
+    labels = [(line.y[-1], wrapped(line.end_label), line.colour) for line in panel.lines if line.end_label]
     labels = sorted(label for label in labels if label[0] is not None)
     if not labels:
         return
     low, high = axes.get_ylim()
-    step = (high - low) * END_LABEL_HEIGHT / axes.bbox.height * axes.figure.dpi
-    places: list[float] = []
-    for value, _, _ in labels:
-        places.append(max(value, places[-1] + step) if places else value)
+    inch = (high - low) / axes.bbox.height * axes.figure.dpi
+    heights = [_label_height(text) * inch for _, text, _ in labels]
+    steps = [(one + other) / 2 for one, other in pairwise(heights)]
+    places = [labels[0][0]]
+    for (value, _, _), step in zip(labels[1:], steps, strict=True):
+        places.append(max(value, places[-1] + step))
     # What grew past the top is pushed back down.
-    ceiling = high
-    for i in reversed(range(len(places))):
-        places[i] = min(places[i], ceiling)
-        ceiling = places[i] - step
+    places[-1] = min(places[-1], high)
+    for i in reversed(range(len(steps))):
+        places[i] = min(places[i], places[i + 1] - steps[i])
     last = max(line.x[-1] for line in panel.lines)
     leaders = []
     for place, (value, text, colour) in zip(places, labels, strict=True):
-        shown = {"color": PALETTE[colour % len(PALETTE)], "fontsize": 7, "va": "center"}
-        axes.text(last + 0.18, place, text, **shown)
+        shown = {"color": PALETTE[colour % len(PALETTE)], "fontsize": END_LABEL_SIZE, "va": "center"}
+        axes.text(last + 0.18, place, text, linespacing=1.15, **shown)
         leaders += [(last + 0.06, value), (last + 0.15, place), (math.nan, math.nan)]
     axes.plot(*zip(*leaders, strict=True), color="#bdbdbd", linewidth=0.5, clip_on=False)
     axes.set_xlim(panel.lines[0].x[0] - 0.15, last + 0.12)

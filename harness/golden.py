@@ -93,6 +93,14 @@ class Verdict:
         return f"{'holds' if self.holds else 'FAILS'}  {self.paper} {self.id}: {self.reason}"
 
 
+def papers(tables: Path) -> list[str]:
+    """Keys of the papers that have golden numbers. Raises UsageError where none has."""
+    found = sorted(path.stem for path in (tables / "golden").glob("*.toml"))
+    if not found:
+        raise UsageError(f"{tables / 'golden'}: no golden numbers; write them with `python -m harness bless PAPER ...`")
+    return found
+
+
 def load(path: Path) -> Golden:
     """Read a file of golden numbers. Raises UsageError, one line, if it is missing or malformed."""
     command = f"`python -m harness bless {path.stem} --reason ...`"

@@ -48,7 +48,7 @@ code { background: var(--soft); padding: .1em .25em; border-radius: 3px; }
 pre code { padding: 0; }
 .scroll img { display: block; min-width: 40rem; max-width: none; background: #fff; }
 .short { white-space: nowrap; }
-.long { min-width: 24rem; }
+.long { min-width: 19rem; }
 .verdict { font-weight: 600; white-space: nowrap; color: var(--mute); }
 .reproduced, .holds { color: var(--good); } .near, .undecided { color: var(--near); }
 .below, .invalid, .missing, .incomplete, .fails { color: var(--bad); } .above { color: var(--above); }
@@ -100,7 +100,7 @@ def _page_id(name: str) -> str:
 
 
 def _adapt(tokens: list, key: str, pages: frozenset[str], folder: Path) -> None:
-    """Gives headings their ids and verdict cells their class, turns links inward, and inlines pictures; in place."""
+    """Gives headings their ids and verdicts their class, turns links inward, and inlines pictures; in place."""
     used: dict[str, int] = {}
     for i, token in enumerate(tokens):
         if token.type == "heading_open":
@@ -110,17 +110,23 @@ def _adapt(tokens: list, key: str, pages: frozenset[str], folder: Path) -> None:
         elif token.type == "td_open":
             words = "".join(child.content for child in tokens[i + 1].children or [])
             if words in _MARKED:
-                token.attrSet("class", "verdict " + words.lower().replace(" ", "-"))
+                token.attrSet("class", _verdict_class(words))
             elif len(words) <= SHORT:
                 token.attrSet("class", "short")
             elif len(words) > LONG:
                 token.attrSet("class", "long")
         elif token.type == "inline":
             children = token.children or []
-            for child in children:
+            for child, following in zip(children, [*children[1:], None], strict=True):
                 if child.type == "link_open":
                     _turn_inward(child, key, pages)
+                elif child.type == "strong_open" and following.content in _MARKED:
+                    child.attrSet("class", _verdict_class(following.content))
             token.children = [_inline_picture(child, folder) if child.type == "image" else child for child in children]
+
+
+def _verdict_class(words: str) -> str:
+    return "verdict " + words.lower().replace(" ", "-")
 
 
 def _turn_inward(link, key: str, pages: frozenset[str]) -> None:

@@ -1,6 +1,7 @@
 """One judged table as LaTeX (booktabs), to be pasted into a paper."""
 
 import re
+from collections.abc import Sequence
 
 from harness import charts, result_tables
 from harness.markdown import DASH
@@ -29,6 +30,20 @@ def escape(words: str) -> str:
     words = re.sub("|".join(map(re.escape, _SPECIAL)), lambda found: _SPECIAL[found.group()], " ".join(words.split()))
     # After the \\ of the row before, a bracket would be read as its option.
     return "{[}" + words[1:] if words.startswith("[") else words
+
+
+def most_complete(sections: Sequence[Section], table_id: str) -> tuple[Section, int]:
+    """Of several sets of results the one with most cells of a table measured, and how many; of equals the one with most runs.
+
+    Raises UsageError for an unknown table.
+    """
+
+    def measured(section: Section) -> tuple[int, int]:
+        judged = section.of_table(section.paper.table(table_id))
+        return sum(one.ours is not None for one in judged), len(section.of_tables.get(table_id, ()))
+
+    best = max(sections, key=measured)
+    return best, measured(best)[0]
 
 
 def render(section: Section, table_id: str) -> str:
@@ -90,11 +105,11 @@ def _line(name: str, source: str, values: list[str]) -> str:
 
 def _printed(section: Section, table: Table, row: Row) -> list[str]:
     judged = [section.judgements[table.id, row.id, column.id] for column in table.columns]
-    return [escape(result_tables.printed(one, table).removesuffix("†")) for one in judged]
+    return [escape(result_tables.printed(section, one).removesuffix("†")) for one in judged]
 
 
 def _ours(section: Section, table: Table, row: Row) -> list[str]:
-    digits = result_tables.decimals(table)
+    digits = result_tables.decimals(section, table)
     judged = [section.judgements[table.id, row.id, column.id] for column in table.columns]
     values = [result_tables.ours(one, digits[one.column]) for one in judged]
     return ["--" if value == DASH else "$" + value.replace("±", r"\pm") + "$" for value in values]

@@ -1,10 +1,14 @@
-"""Words, numbers and tables as markdown that reads on a code host and in a terminal alike. A missing number is "–", never 0."""
+"""Words, numbers and tables as markdown that reads on a code host and in a terminal alike.
+
+A missing number is "–", never 0; a negative one has a minus sign (−), not a hyphen.
+"""
 
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
 DASH = "–"
+MINUS = "−"
 
 
 def text(words: str) -> str:
@@ -19,14 +23,16 @@ def text(words: str) -> str:
 
 def number(value: float | None, decimals: int) -> str:
     """A number, or a dash for what is missing or not a number."""
-    return DASH if value is None or not math.isfinite(value) else f"{value:.{decimals}f}"
+    if value is None or not math.isfinite(value):
+        return DASH
+    return f"{round(value, decimals) + 0.0:.{decimals}f}".replace("-", MINUS)
 
 
 def signed(value: float | None, decimals: int) -> str:
     """As `number`, with its sign; never -0.0."""
     if value is None or not math.isfinite(value):
         return DASH
-    return f"{round(value, decimals) + 0.0:+.{decimals}f}"
+    return f"{round(value, decimals) + 0.0:+.{decimals}f}".replace("-", MINUS)
 
 
 def probability(value: float | None) -> str:
@@ -43,11 +49,19 @@ def counted(found: Mapping[str, int], order: Sequence[str]) -> str:
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]], words: Iterable[int] = (0,)) -> str:
     """A table in the form that code hosts know, columns padded; `words` are the columns (from 0) aligned left, the others are numbers."""
-    from tabulate import tabulate
-
     left = frozenset(words)
-    align = ["left" if column in left else "right" for column in range(len(head))]
-    return tabulate(list(rows), head, tablefmt="pipe", disable_numparse=True, colalign=align)
+    lines = [[cell.strip() for cell in row] for row in rows]
+    sides = [str.ljust if column in left else str.rjust for column in range(len(head))]
+    # Two more than the head, so that a column of short values can still be told from its neighbours.
+    widths = [max([len(name) + 2, *map(len, column)]) for name, *column in zip(head, *lines, strict=True)]
+    rule = "|".join(
+        f":{'-' * (width + 1)}" if column in left else f"{'-' * (width + 1)}:" for column, width in enumerate(widths)
+    )
+    shown = [
+        " | ".join(side(cell, width) for side, cell, width in zip(sides, line, widths, strict=True))
+        for line in (head, *lines)
+    ]
+    return "\n".join([f"| {shown[0]} |", f"|{rule}|", *(f"| {line} |" for line in shown[1:])])
 
 
 def anchor(heading: str) -> str:

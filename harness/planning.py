@@ -12,9 +12,10 @@ from harness.tables import Cell, Paper, Table
 
 # Forward and backward pass, in forward passes.
 TRAINING_PASSES = 3
-# Mean length of UCF101's videos, and clips of 16 frames that follow each other in one; for estimates only.
-FRAMES_OF_VIDEO = 186
-CLIPS_OF_VIDEO = 11
+# Frames of a dataset's video on average, for estimates only.
+FRAMES_OF_VIDEO = {"ucf101": 186, "hmdb51": 95, "kinetics400": 300, "aslan": 100, "yupenn": 145}
+# The same of generated data.
+FRAMES_OF_SYNTHETIC = 41
 # Protocols that can be turned into stages, and the method of the builder that does it.
 PROTOCOLS = {
     "order-accuracy": "_pretext_test",
@@ -33,22 +34,26 @@ PROTOCOLS = {
 PRETEXT_PROTOCOLS = ("order-accuracy", "statistics-errors", "ranking-accuracy", "training-curve")
 
 
-def needed_datasets(paper: Paper, settings: dict, request: Request) -> list[str]:
-    """Datasets that the request touches: those measured, and those pretrained on."""
-    names = set()
+def needed_datasets(paper: Paper, settings: dict, request: Request) -> dict[str, bool]:
+    """Datasets that the request touches, and whether something is measured on them or they are only trained on."""
+    names: dict[str, bool] = {}
     for table in _asked(paper, request):
         for cell in table.cells():
             if _runs(cell, request) and not _left_for_later(cell, table, settings, request):
-                names.add(cell.dataset)
-                if "gallery" in cell.settings:
-                    names.add(str(cell.settings["gallery"]))
-                if "finetuned_on" in cell.settings:
-                    names.add(str(cell.settings["finetuned_on"]))
-                weights = cell.weights
-                while weights in settings["pretraining"]:
-                    names.add(settings["pretraining"][weights]["dataset"])
-                    weights = settings["pretraining"][weights]["start"]
-    return sorted(names)
+                for name in _datasets_of(cell, settings):
+                    measured = name in (cell.dataset, cell.settings.get("gallery"))
+                    names[name] = names.get(name, False) or measured
+    return dict(sorted(names.items()))
+
+
+def _datasets_of(cell: Cell, settings: dict) -> set[str]:
+    """Datasets behind a cell: measured, searched, fine-tuned and pretrained on."""
+    names = {cell.dataset, *(str(cell.settings[key]) for key in ("gallery", "finetuned_on") if key in cell.settings)}
+    weights = cell.weights
+    while weights in settings["pretraining"]:
+        names.add(settings["pretraining"][weights]["dataset"])
+        weights = settings["pretraining"][weights]["start"]
+    return names
 
 
 def build(paper: Paper, settings: dict, data: dict[str, DataFacts], suite: Suite, request: Request) -> Plan:
@@ -123,10 +128,16 @@ class _Builder:
                 "not among the rows that this scale runs by default; --all runs it"
             )
             return
+        if absent := sorted(_datasets_of(first, self.settings) - self.data.keys()):
+            self.plan.left_out[table.id, first.row] = f"the data root does not hold {', '.join(absent)}"
+            return
         if first.weights == "imagenet" and (reason := self._without_imagenet()):
             self.plan.left_out[table.id, first.row] = reason
             return
-        if first.weights not in ("random", "imported", "imagenet") and first.weights not in self.settings["pretraining"]:
+        if (
+            first.weights not in ("random", "imported", "imagenet")
+            and first.weights not in self.settings["pretraining"]
+        ):
             self.plan.left_out[table.id, first.row] = f"the recipe has no pretraining {first.weights!r}"
             return
         if first.protocol in PRETEXT_PROTOCOLS:
@@ -181,7 +192,7 @@ class _Builder:
     def _pretext_test(self, cell: Cell, split: int, seed: int) -> str:
         pretraining = self.settings["pretraining"][cell.weights]
         pretrain = self._pretrain(cell.backbone, cell.weights, seed)
-        clips = self._size(pretraining["dataset"], split)[1] * _clips_of_sample(pretraining)
+        clips = self._size(pretraining["dataset"], split)[1] * self._clips_of_sample(pretraining)
         inputs = self._pretext_inputs(pretraining) | {"pretrain": pretrain}
         config, datasets = self.plan.stages[pretrain].config, [pretraining["dataset"]]
         return self._stage(cell.protocol, config, inputs, datasets, self._gmacs(cell.backbone, clips))
@@ -218,7 +229,7 @@ class _Builder:
         frozen = str(cell.settings.get("finetune_from", self.settings["finetuning"]["freeze_below"]))
         finetune = self._finetune(cell, cell.dataset, split, seed, frozen)
         inputs = self._data_inputs(cell.dataset) | {"finetune": finetune}
-        clips = self.settings["finetuning"]["test_clips"] or CLIPS_OF_VIDEO
+        clips = self.settings["finetuning"]["test_clips"] or self._clips(cell.dataset)
         cost = self._gmacs(cell.backbone, self._size(cell.dataset, split)[1] * clips)
         return self._stage("recognition", self.plan.stages[finetune].config, inputs, [cell.dataset], cost)
 
@@ -233,7 +244,7 @@ class _Builder:
         }
         videos = sum(self._size(cell.dataset, split))
         # Windows overlap by half: twice as many as clips that follow each other.
-        cost = self._gmacs(cell.backbone, videos * CLIPS_OF_VIDEO * 2)
+        cost = self._gmacs(cell.backbone, videos * self._clips(cell.dataset) * 2)
         inputs |= self._data_inputs(cell.dataset)
         features = self._stage("probe-features", config, inputs, [cell.dataset], cost)
         config = {"dataset": cell.dataset, **{key: value for key, value in probes.items() if key != "step"}}
@@ -255,13 +266,13 @@ class _Builder:
             "seed": seed,
             "video": self._video(),
             # Papers may name the same pretraining otherwise: what it starts from is known by its key.
-            "pretraining": {key: v for key, v in pretraining.items() if key != "start" and v is not None},
+            "pretraining": _given({key: value for key, value in pretraining.items() if key != "start"}),
             "holdout": self.settings["holdout"].get(dataset),
             "threads": self.settings["compute"]["threads"],
         }
         if pretraining["pretext"] == "statistics":
             config["flow"] = self._flow()
-        clips = self._size(dataset, pretraining["split"])[0] * _clips_of_sample(pretraining)
+        clips = self._size(dataset, pretraining["split"])[0] * self._clips_of_sample(pretraining)
         passes = _epochs(pretraining) * clips * TRAINING_PASSES
         return self._stage("pretrain", config, inputs, [dataset], self._gmacs(backbone, passes))
 
@@ -272,14 +283,15 @@ class _Builder:
         if pretraining["pretext"] == "statistics" and self.settings["flow"]["store"]:
             config = {"dataset": dataset, "split": pretraining["split"], "flow": self._flow()}
             config["resize"] = list(self.settings["video"]["resize"])
-            frames = sum(self._size(dataset, pretraining["split"])) * FRAMES_OF_VIDEO
+            frames = sum(self._size(dataset, pretraining["split"])) * self._frames(dataset)
             gigabytes = frames * 2 * config["resize"][0] * config["resize"][1] / 1e9
             inputs[f"flow:{dataset}"] = self._stage("flow", config, dict(inputs), [dataset], 0.0, gigabytes)
         return inputs
 
     def _flow(self) -> dict:
-        """The settings of optical flow that can change it."""
-        return {key: value for key, value in self.settings["flow"].items() if value is not None and key != "store"}
+        """The settings of optical flow that can change it; all but the method are those of "brox"."""
+        flow = _given(self.settings["flow"])
+        return {key: flow[key] for key in flow if key != "store" and (key == "method" or flow["method"] == "brox")}
 
     def _finetune(self, cell: Cell, dataset: str, split: int, seed: int, freeze_below: str) -> str:
         finetuning = self.settings["finetuning"] | {"freeze_below": freeze_below}
@@ -288,14 +300,14 @@ class _Builder:
             "dataset": dataset,
             "split": split,
             "video": self._video(),
-            "finetuning": finetuning,
+            "finetuning": _given(finetuning),
             "holdout": self.settings["holdout"].get(dataset),
             "threads": self.settings["compute"]["threads"],
         }
         trained = self._size(dataset, split)[0]
         if finetuning["videos_per_class"]:
             trained = min(trained, finetuning["videos_per_class"] * self.data[dataset].classes)
-        clips = trained * (CLIPS_OF_VIDEO if finetuning["clips"] == "all" else 1)
+        clips = trained * (self._clips(dataset) if finetuning["clips"] == "all" else 1)
         passes = finetuning["optimisation"]["epochs"] * clips * TRAINING_PASSES
         inputs |= self._data_inputs(dataset)
         return self._stage("finetune", config, inputs, [dataset], self._gmacs(cell.backbone, passes))
@@ -368,6 +380,24 @@ class _Builder:
         stage = Stage(kind, self.suite.versions[kind], config, inputs, data, self.request.device_kind, gmacs, gigabytes)
         return self.plan.add(stage)
 
+    def _frames(self, dataset: str) -> int:
+        """Frames of a video on average, for estimates."""
+        return FRAMES_OF_SYNTHETIC if self.data[dataset].synthetic is not None else FRAMES_OF_VIDEO[dataset]
+
+    def _clips(self, dataset: str) -> int:
+        """Clips that follow each other in a video, for estimates."""
+        return max(1, self._frames(dataset) // self.settings["video"]["clip_length"])
+
+    def _clips_of_sample(self, pretraining: dict) -> float:
+        """Clips at the size of `video` that cost as much as what goes through the networks for a video and epoch."""
+        if pretraining["pretext"] == "clip-order":
+            return pretraining["tuple_length"]
+        if pretraining["pretext"] == "statistics":
+            return self._clips(pretraining["dataset"])
+        # Skip-Clip at 224 x 224: a context, and its targets upright and turned (counted: 32.9, 1.81 a frame; 8.31 at 112).
+        frames = pretraining["targets"] * (2 if pretraining["rotation"] else 1)
+        return (32.9 + 1.81 * frames) / 8.31
+
     def _video(self) -> dict:
         return {key: self.settings["video"][key] for key in ("clip_length", "resize", "crop", "pixels")}
 
@@ -384,15 +414,10 @@ class _Builder:
         return clips * self.suite.gmacs[backbone] * volume * (self.settings["width"] / 64) ** 2
 
 
-def _clips_of_sample(pretraining: dict) -> float:
-    """Clips at the size of `video` that cost as much as what goes through the networks for a video and epoch."""
-    if pretraining["pretext"] == "clip-order":
-        return pretraining["tuple_length"]
-    if pretraining["pretext"] == "statistics":
-        return CLIPS_OF_VIDEO
-    # Skip-Clip at 224 x 224: a context, and its targets upright and turned (counted: 32.9, 1.81 a frame; 8.31 at 112).
-    frames = pretraining["targets"] * (2 if pretraining["rotation"] else 1)
-    return (32.9 + 1.81 * frames) / 8.31
+def _given(settings: dict) -> dict:
+    """Settings without those that are None, in tables within tables too: a key stays when a new option is left alone."""
+    given = {key: value for key, value in settings.items() if value is not None}
+    return {key: _given(value) if isinstance(value, dict) else value for key, value in given.items()}
 
 
 def _epochs(pretraining: dict) -> float:

@@ -53,18 +53,22 @@ def work_out(
     settings = recipe.settings.model_dump(mode="json")
     names = planning.needed_datasets(paper, settings, request)
     if data_root is not None:
-        data = runner.real_data(names, data_root)
+        # Rows that only train on what is not there are left out; what is measured must be there.
+        there = [name for name, measured in names.items() if measured or runner.holds(data_root, name)]
+        data = runner.real_data(there, data_root)
     elif recipe.scale == "tiny":
-        data = runner.synthetic_data(names, recipe, runs)
+        data = runner.synthetic_data(list(names), recipe, runs)
     elif only_plan:
-        data = runner.official_data(names)
+        data = runner.official_data(list(names))
     else:
         raise UsageError(
             f"--scale {recipe.scale} needs --data-root DIR (or SUITE_DATA): generated data are for the tiny scale"
         )
-    return Prepared(
-        paper, recipe, request, data, planning.build(paper, settings, data.facts, runner.suite_facts(), request)
-    )
+    built = planning.build(paper, settings, data.facts, runner.suite_facts(), request)
+    if built.left_out and not built.measurements:
+        (table, row), reason = next(iter(built.left_out.items()))
+        raise UsageError(f"nothing of what was asked for can be run; {table} {row}: {reason}")
+    return Prepared(paper, recipe, request, data, built)
 
 
 def device_kind(device: str) -> str:

@@ -1,9 +1,9 @@
 """One JSON file per result. The path is the key, so a re-run of the same thing replaces it and nothing else can."""
 
+import gc
 import json
 import math
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -19,11 +19,15 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$")]
 
 
 def _null_is_nan(values: dict[str, float | None]) -> dict[str, float]:
+    if None not in values.values():
+        return values
     return {name: math.nan if value is None else value for name, value in values.items()}
 
 
 def _null_in_curve_is_nan(curves: dict[str, list[float | None]]) -> dict[str, list[float]]:
-    return {name: [math.nan if v is None else v for v in c] if None in c else c for name, c in curves.items()}
+    if not any(None in curve for curve in curves.values()):
+        return curves
+    return {name: [math.nan if value is None else value for value in curve] for name, curve in curves.items()}
 
 
 class Outcomes(BaseModel):
@@ -145,26 +149,38 @@ class Store:
 
         Raises UsageError, one line that names the file, for a file that is no record or lies under another's key.
         """
-        return [record for _, record in self.items(paper)]
-
-    def items(self, paper: str | None = None) -> Iterator[tuple[Path, Record]]:
-        """(path, record) of every record, or of those of one paper, sorted by path."""
         top = self.folder if paper is None else self.folder / paper
-        for path in sorted(top.rglob("*.json"), key=str):
-            if not path.name.startswith("."):
-                yield path, self._load(path)
+        paths = sorted(
+            f"{folder}/{name}"
+            for folder, folders, files in os.walk(top)
+            for name in (*folders, *files)
+            if name.endswith(".json") and not name.startswith(".")
+        )
+        # The collector would walk through all that was read so far again and again, to find no cycle in it.
+        collecting = gc.isenabled()
+        gc.disable()
+        try:
+            return [self._load(path) for path in paths]
+        finally:
+            gc.freeze()
+            gc.unfreeze()  # both together: straight to the oldest generation
+            if collecting:
+                gc.enable()
 
-    def _load(self, path: Path) -> Record:
+    def _load(self, path: str) -> Record:
         record = load(path)
-        if path != self.folder / record.key():
-            raise UsageError(f"{path}: lies elsewhere than its key {record.key()}; move it there or delete it")
+        key = record.key()
+        # As text first: ten thousand paths taken apart take a while.
+        if path != f"{self.folder}/{key}" and Path(path) != self.folder / key:
+            raise UsageError(f"{path}: lies elsewhere than its key {key}; move it there or delete it")
         return record
 
 
-def load(path: Path) -> Record:
+def load(path: Path | str) -> Record:
     """Read one record file, of this or an earlier schema version. Raises UsageError naming the file."""
     try:
-        data = path.read_bytes()
+        with open(path, "rb", buffering=0) as file:
+            data = file.read()
     except OSError as error:
         raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
     try:

@@ -15,7 +15,8 @@ and or not, comparisons (also a < b < c), + - * /, lists, loops without conditio
 and the lists that a claims file names under [sets]. There is nothing else: no attributes, no powers, no other names.
 
 Numbers are arrays whose last axis holds draws, so that one pass answers for thousands of possible outcomes of an
-experiment; a printed number is one draw.
+experiment; a printed number is one draw. At its first evaluation a relation is unrolled: loops, names and whatever
+else does not hang on the numbers are worked out once, and what is left asks for numbers and combines them.
 """
 
 import ast
@@ -23,6 +24,7 @@ import math
 import operator
 import warnings
 from collections.abc import Callable, Mapping
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -57,8 +59,34 @@ class RelationError(ValueError):
     """A relation that the language does not allow, or that does not make sense; one line."""
 
 
-def parse(text: str, sets: Mapping[str, Any]) -> ast.expr:
-    """The syntax tree of `text`, every node of it checked against the language; `sets` are the lists it may name."""
+class Relation:
+    """A relation, every node of it checked against the language; `sets` are the lists it may name."""
+
+    def __init__(self, text: str, sets: Mapping[str, Any]):
+        self._tree, self._sets = _parsed(text, sets), sets
+
+    def uses(self, function: str) -> bool:
+        """Whether it calls that function anywhere."""
+        return any(isinstance(node, ast.Call) and node.func.id == function for node in ast.walk(self._tree))
+
+    def truth(self, look: Look) -> np.ndarray:
+        """Whether the relation holds, as booleans [draws] ([1] when everything in it is certain).
+
+        Nothing is skipped: `look` is asked for every number that the relation names, once per mention. Raises
+        RelationError where it makes no sense.
+        """
+        with np.errstate(all="ignore"):  # a division by zero makes a comparison false, it is no fault of the program
+            truth = _settled(self._unrolled, look)
+        if not isinstance(truth, np.ndarray) or truth.dtype != bool or truth.ndim != 1:
+            raise RelationError("does not come out as one true or false")
+        return truth
+
+    @cached_property
+    def _unrolled(self) -> Any:
+        return _Unrolling(self._sets).value(self._tree, {})
+
+
+def _parsed(text: str, sets: Mapping[str, Any]) -> ast.expr:
     if len(text) > LONGEST:
         raise RelationError(f"longer than {LONGEST} characters")
     try:
@@ -87,11 +115,6 @@ def parse(text: str, sets: Mapping[str, Any]) -> ast.expr:
     if unknown := sorted(names - bound - set(sets)):
         raise RelationError(f"unknown name '{unknown[0]}'")
     return tree.body
-
-
-def uses(tree: ast.expr, function: str) -> bool:
-    """Whether a parsed relation calls that function anywhere."""
-    return any(isinstance(node, ast.Call) and node.func.id == function for node in ast.walk(tree))
 
 
 def _check(node: ast.AST) -> None:
@@ -125,24 +148,18 @@ def _check(node: ast.AST) -> None:
                 raise RelationError("positions are written whole numbers")
 
 
-def evaluate(tree: ast.expr, sets: Mapping[str, Any], look: Look) -> np.ndarray:
-    """Whether the relation holds, as booleans [draws] ([1] when everything in it is certain).
+class _Unrolling:
+    """Works out what does not hang on the numbers.
 
-    Nothing is skipped: `look` is asked for every number that the relation names, once per mention.
+    A value is a plain str or number, an array, a list of values, or, where numbers have to be looked up first, a
+    function of `look` that gives one.
     """
-    with np.errstate(all="ignore"):  # a division by zero makes a comparison false, it is no fault of the program
-        truth = _Evaluation(sets, look).value(tree, {})
-    if not isinstance(truth, np.ndarray) or truth.dtype != bool or truth.ndim != 1:
-        raise RelationError("does not come out as one true or false")
-    return truth
 
-
-class _Evaluation:
-    def __init__(self, sets: Mapping[str, Any], look: Look):
-        self.sets, self.look, self.steps = sets, look, 0
+    def __init__(self, sets: Mapping[str, Any]):
+        self.sets, self.steps = sets, 0
 
     def value(self, node: ast.expr, loop: dict[str, Any]) -> Any:
-        """An array, a plain str or number, or a list of these; `loop` holds the loop variables' values."""
+        """The value of a node; `loop` holds the loop variables' values."""
         self.steps += 1
         if self.steps > STEPS:
             raise RelationError(f"takes more than {STEPS} steps")
@@ -167,20 +184,16 @@ class _Evaluation:
     def _loops(self, node: ast.GeneratorExp | ast.ListComp, loop: dict[str, Any]) -> list[Any]:
         return self._loop(node, 0, loop)
 
-    def _and_or(self, node: ast.BoolOp, loop: dict[str, Any]) -> np.ndarray:
+    def _and_or(self, node: ast.BoolOp, loop: dict[str, Any]) -> Any:
         join = np.logical_and if isinstance(node.op, ast.And) else np.logical_or
-        truth = _truths(self.value(node.values[0], loop))
-        for part in node.values[1:]:
-            truth = _broadcast(join, truth, _truths(self.value(part, loop)))
-        return truth
+        return _later(partial(_joined, join), *(self.value(part, loop) for part in node.values))
 
-    def _unary(self, node: ast.UnaryOp, loop: dict[str, Any]) -> np.ndarray:
-        operand = self.value(node.operand, loop)
-        return ~_truths(operand) if isinstance(node.op, ast.Not) else -_numbers(operand)
+    def _unary(self, node: ast.UnaryOp, loop: dict[str, Any]) -> Any:
+        return _later(_not if isinstance(node.op, ast.Not) else _minus, self.value(node.operand, loop))
 
-    def _arithmetic(self, node: ast.BinOp, loop: dict[str, Any]) -> np.ndarray:
-        left, right = _numbers(self.value(node.left, loop)), _numbers(self.value(node.right, loop))
-        return _broadcast(_ARITHMETIC[type(node.op)], left, right)
+    def _arithmetic(self, node: ast.BinOp, loop: dict[str, Any]) -> Any:
+        operation = partial(_combined, _ARITHMETIC[type(node.op)])
+        return _later(operation, self.value(node.left, loop), self.value(node.right, loop))
 
     def _loop(self, node: ast.GeneratorExp | ast.ListComp, level: int, loop: dict[str, Any]) -> list[Any]:
         if level == len(node.generators):
@@ -197,77 +210,126 @@ class _Evaluation:
             results += self._loop(node, level + 1, inner)
         return results
 
-    def _compare(self, node: ast.Compare, loop: dict[str, Any]) -> np.ndarray:
-        values = [_numbers(self.value(part, loop)) for part in (node.left, *node.comparators)]
-        parts = [
-            _broadcast(_COMPARISON[type(kind)], left, right)
-            for kind, left, right in zip(node.ops, values, values[1:], strict=False)
-        ]
-        truth = parts[0]
-        for part in parts[1:]:
-            truth = _broadcast(np.logical_and, truth, part)
-        return truth
+    def _compare(self, node: ast.Compare, loop: dict[str, Any]) -> Any:
+        operation = partial(_compared, [_COMPARISON[type(kind)] for kind in node.ops])
+        return _later(operation, *(self.value(part, loop) for part in (node.left, *node.comparators)))
 
     def _item(self, node: ast.Subscript, loop: dict[str, Any]) -> Any:
         items = self.value(node.value, loop)
-        if not (isinstance(items, list) or (isinstance(items, np.ndarray) and items.ndim > 1)):
-            raise RelationError("only lists have positions")
         if isinstance(node.slice, ast.Slice):
-            lower, upper, step = (
-                None if bound is None else ast.literal_eval(bound)
-                for bound in (node.slice.lower, node.slice.upper, node.slice.step)
-            )
-            if step == 0:
+            bounds = node.slice.lower, node.slice.upper, node.slice.step
+            place = slice(*(None if bound is None else ast.literal_eval(bound) for bound in bounds))
+            if place.step == 0:
                 raise RelationError("a step of 0")
-            return items[lower:upper:step]
-        position = ast.literal_eval(node.slice)
-        if not -len(items) <= position < len(items):
-            raise RelationError(f"position {position} of a list of {len(items)}")
-        return items[position]
+        else:
+            place = ast.literal_eval(node.slice)
+        # A list is known by now, whatever is in it.
+        return _item_of(place, items) if isinstance(items, list) else _later(partial(_item_of, place), items)
 
     def _call(self, node: ast.Call, loop: dict[str, Any]) -> Any:
-        name, arguments = node.func.id, [self.value(argument, loop) for argument in node.args]
-        if name in ("V", "M", "R"):
-            return self.look(name, _filled(arguments[0], loop))
-        if name in ("all", "any"):
-            return _over_items(np.all if name == "all" else np.any, _truths(arguments[0]))
-        if name in ("sum", "mean", "min", "max"):
-            reduce = {"sum": np.sum, "mean": np.mean, "min": np.min, "max": np.max}[name]
-            return _over_items(reduce, _numbers(arguments[0] if len(arguments) == 1 else arguments))
-        if name == "near":
-            gap = np.abs(_broadcast(np.subtract, _numbers(arguments[0]), _numbers(arguments[1])))
-            return _broadcast(operator.le, gap, _numbers(arguments[2] if len(arguments) == 3 else 0.05) + SLACK)
-        if name == "factorial":
-            if not isinstance(arguments[0], int) or not 0 <= arguments[0] <= 20:
-                raise RelationError("factorial takes a whole number from 0 to 20")
-            return math.factorial(arguments[0])
-        if name == "len":
-            if not isinstance(arguments[0], list) and np.ndim(arguments[0]) < 2:
-                raise RelationError("len takes a list")
-            return len(arguments[0])
-        series = [_series(argument, name) for argument in arguments]
-        if name in ("inc", "dec"):
-            steps = np.diff(series[0], axis=0) * (1 if name == "inc" else -1)
-            return (steps > SLACK).all(axis=0)
-        if name == "argmax":
-            return series[0].argmax(axis=0).astype(float)
-        return _correlation(*series)
+        kind, arguments = node.func.id, [self.value(argument, loop) for argument in node.args]
+        if kind in ("V", "M", "R"):
+            name = _filled(arguments[0], loop)
+            return lambda look: look(kind, name)
+        return _later(partial(_called, kind), *arguments)
 
 
-_HANDLERS: dict[type, Callable[[_Evaluation, Any, dict[str, Any]], Any]] = {
-    ast.Constant: _Evaluation._constant,
-    ast.Name: _Evaluation._name,
-    ast.Tuple: _Evaluation._list,
-    ast.List: _Evaluation._list,
-    ast.GeneratorExp: _Evaluation._loops,
-    ast.ListComp: _Evaluation._loops,
-    ast.BoolOp: _Evaluation._and_or,
-    ast.UnaryOp: _Evaluation._unary,
-    ast.BinOp: _Evaluation._arithmetic,
-    ast.Compare: _Evaluation._compare,
-    ast.Subscript: _Evaluation._item,
-    ast.Call: _Evaluation._call,
+_HANDLERS: dict[type, Callable[[_Unrolling, Any, dict[str, Any]], Any]] = {
+    ast.Constant: _Unrolling._constant,
+    ast.Name: _Unrolling._name,
+    ast.Tuple: _Unrolling._list,
+    ast.List: _Unrolling._list,
+    ast.GeneratorExp: _Unrolling._loops,
+    ast.ListComp: _Unrolling._loops,
+    ast.BoolOp: _Unrolling._and_or,
+    ast.UnaryOp: _Unrolling._unary,
+    ast.BinOp: _Unrolling._arithmetic,
+    ast.Compare: _Unrolling._compare,
+    ast.Subscript: _Unrolling._item,
+    ast.Call: _Unrolling._call,
 }
+
+
+def _later(operation: Callable, *parts: Any) -> Any:
+    """What the operation makes of its parts, or a function of `look` that gives it, where a part waits for numbers."""
+    if not any(map(_waits, parts)):
+        return operation(*parts)
+    return lambda look: operation(*[_settled(part, look) for part in parts])
+
+
+def _waits(value: Any) -> bool:
+    return any(map(_waits, value)) if isinstance(value, list) else callable(value)
+
+
+def _settled(value: Any, look: Look) -> Any:
+    """A value with all its numbers looked up."""
+    if isinstance(value, list):
+        return [_settled(item, look) for item in value]
+    return value(look) if callable(value) else value
+
+
+def _joined(join: Callable, first: Any, *others: Any) -> np.ndarray:
+    truth = _truths(first)
+    for other in others:
+        truth = _broadcast(join, truth, _truths(other))
+    return truth
+
+
+def _not(value: Any) -> np.ndarray:
+    return ~_truths(value)
+
+
+def _minus(value: Any) -> np.ndarray:
+    return -_numbers(value)
+
+
+def _combined(operation: Callable, left: Any, right: Any) -> np.ndarray:
+    return _broadcast(operation, _numbers(left), _numbers(right))
+
+
+def _compared(kinds: list[Callable], *values: Any) -> np.ndarray:
+    numbers = [_numbers(value) for value in values]
+    truth, *others = (
+        _broadcast(kind, left, right) for kind, left, right in zip(kinds, numbers, numbers[1:], strict=False)
+    )
+    for other in others:
+        truth = _broadcast(np.logical_and, truth, other)
+    return truth
+
+
+def _item_of(place: int | slice, items: Any) -> Any:
+    if not (isinstance(items, list) or (isinstance(items, np.ndarray) and items.ndim > 1)):
+        raise RelationError("only lists have positions")
+    if isinstance(place, int) and not -len(items) <= place < len(items):
+        raise RelationError(f"position {place} of a list of {len(items)}")
+    return items[place]
+
+
+def _called(name: str, *arguments: Any) -> Any:
+    """A function of the language, but for those that look numbers up."""
+    if name in ("all", "any"):
+        return _over_items(np.all if name == "all" else np.any, _truths(arguments[0]))
+    if name in ("sum", "mean", "min", "max"):
+        reduce = {"sum": np.sum, "mean": np.mean, "min": np.min, "max": np.max}[name]
+        return _over_items(reduce, _numbers(arguments[0] if len(arguments) == 1 else list(arguments)))
+    if name == "near":
+        gap = np.abs(_broadcast(np.subtract, _numbers(arguments[0]), _numbers(arguments[1])))
+        return _broadcast(operator.le, gap, _numbers(arguments[2] if len(arguments) == 3 else 0.05) + SLACK)
+    if name == "factorial":
+        if not isinstance(arguments[0], int) or not 0 <= arguments[0] <= 20:
+            raise RelationError("factorial takes a whole number from 0 to 20")
+        return math.factorial(arguments[0])
+    if name == "len":
+        if not isinstance(arguments[0], list) and np.ndim(arguments[0]) < 2:
+            raise RelationError("len takes a list")
+        return len(arguments[0])
+    series = [_series(argument, name) for argument in arguments]
+    if name in ("inc", "dec"):
+        steps = np.diff(series[0], axis=0) * (1 if name == "inc" else -1)
+        return (steps > SLACK).all(axis=0)
+    if name == "argmax":
+        return series[0].argmax(axis=0).astype(float)
+    return _correlation(*series)
 
 
 def _filled(name: Any, loop: dict[str, Any]) -> str:

@@ -7,23 +7,25 @@ What `check` compares: of a page every byte; of a figure the digest of its data,
 and not the picture's bytes, since those may change with matplotlib's version while the picture shows the same numbers.
 """
 
+import gc
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness import charts, figures, pages
+from harness import charts, figures, pages, protocol_charts
 from harness.claims import Claim
 from harness.compare import VERDICTS
 from harness.errors import UsageError
 from harness.figures import Figure
-from harness.markdown import counted, text
+from harness.markdown import DASH, counted, text
 from harness.markdown import table as grid
 from harness.records import Record
 from harness.sections import Section, sections
 from harness.tables import Paper
 
 INDEX = "README.md"
+NOT_OURS = "not part of the report; delete it or move it elsewhere"
 
 VERDICT_TEXT = {
     "REPRODUCED": "ours is within the tolerance of the printed value, and known well enough for that to mean something",
@@ -40,22 +42,38 @@ VERDICT_TEXT = {
 CLAIM_TEXT = {
     "HOLDS": "the statement is true of our results with a probability of at least 0.95 over seeds",
     "FAILS": "the probability is at most 0.05",
-    "UNDECIDED": "in between, within noise; the page says how many seeds would decide",
-    "NOT MEASURED": "some of its numbers have no result",
+    "UNDECIDED": "in between, within noise, or the spread is unknown; the page says how many seeds would decide",
+    "NOT MEASURED": "an own number of it has no result, or it is about printed numbers alone",
 }
 METHOD = """\
-Every cell is a mean over the official splits of each split's mean over seeds. Splits are fixed and averaged, never counted as
-replicates; seeds are the replicates, and their standard deviation is pooled within splits (over the seeds' means where splits
-share one pretraining). The printed value is one run and is given the same spread, so the variance of the difference
-d = ours − printed is that of our mean plus that of one run. With fewer than two degrees of freedom the prior spread that
-the table states, with its source, stands in if it is larger, and the cell is flagged. Two tests with Student's t, each at 5 %:
-*p differ*, for the null hypothesis that |d| is at most the tolerance of the cell, and *p equal*, for the null hypothesis that it is
-at least that (two one-sided tests). REPRODUCED: |d| is within the tolerance and the standard error of d does not exceed it. BELOW
-and ABOVE: p differ < 0.05. NEAR: neither. The sampling of test videos does not enter, as both sides were measured on the same
-official list; it is shown apart as a 95 % interval over videos, from 1,000 bootstrap resamples of whole groups (the videos of one
-UCF101 group come from one recording; the ten clips of a video count as one). Parameters and multiply-accumulates have no noise and
-must be equal at the printed precision. Tolerances are data, each with its reason, in `reference_tables/`. A claim's
-probability is the share of 2,000 joint draws of its cells, from the t distributions of their means, in which it is true."""
+*Ours.* A cell is the mean over the official splits of each split's mean over seeds. The S splits are fixed and averaged, never
+counted as replicates; seeds are the replicates. Let s² be the variance between the seeds of a split, pooled over the splits,
+with Σ(n_k − 1) degrees of freedom for n_k seeds on split k. One run on every split then has the variance s²/S, and ours
+s²/S² · Σ 1/n_k. Where the splits share one pretraining, their scores are tied: s² is then the variance of the n seeds' means over
+splits, with n − 1 degrees of freedom, a run has s², and ours s²/n.
+
+*Against print.* The printed value is one run and is given the variance of one of ours, so d = ours − printed has the standard
+error e = √(variance of ours + variance of a run). Two tests, each at 5 %, with Student's t distribution of these degrees of freedom
+and δ the tolerance of the cell: *p differ*, for the null hypothesis that the true |d| is at most δ, is
+P(T > (|d| − δ)/e) + P(T > (|d| + δ)/e); *p equal*, for the null hypothesis that it is at least δ (two one-sided tests), is
+P(T > (δ − |d|)/e). BELOW and ABOVE: p differ < 0.05. REPRODUCED: |d| ≤ δ and e ≤ δ, so that agreement means something. NEAR: neither.
+
+*Few seeds.* With fewer than two degrees of freedom, or seeds that are all equal, the prior spread that the table states, with its
+source, takes the place of s if it is larger. It counts as known, so quantiles are those of the normal distribution, and the cell
+is flagged. It belongs to runs at full size, and is used only at paper scale on the full data. Elsewhere one seed, or equal ones,
+have no known spread, and decide no claim.
+
+*Tolerances* are data, each with its reason, in `reference_tables/`; losses and AUC have their own, in their own unit. Parameters and
+multiply-accumulates have no noise and must be equal at the printed precision.
+
+*Videos.* The sampling of test videos does not enter, as both sides were measured on the same official list. It is shown apart as
+a 95 % interval over videos, from 1,000 bootstrap resamples of whole groups (the videos of one UCF101 group come from one
+recording; the ten clips of a video count as one).
+
+*Claims.* A claim's probability is the share of 2,000 joint draws of its cells, from the t distributions of their means, in which
+it is true. Cells of one row come from the same runs and are drawn together: by the deviations that each run has in all of them,
+so that a difference of two is judged as by a paired t-test; with too few runs to know how they go together, both extremes are
+drawn and the less decisive one counts. Different rows are drawn independently."""
 
 
 @dataclass(frozen=True)
@@ -82,12 +100,28 @@ def build(
     are, and the pictures beside them. protocol_versions: as in `compare.judge`. Raises UsageError for a record of an
     unknown paper.
     """
+    # Ten thousand records stay, whatever is made of them: the collector need not walk through them each time.
+    gc.freeze()
+    try:
+        return _build(papers, records, claims, list(recipes), folder, store, protocol_versions)
+    finally:
+        gc.unfreeze()
+
+
+def _build(
+    papers: Mapping[str, Paper],
+    records: Iterable[Record],
+    claims: Mapping[str, Sequence[Claim]],
+    recipes: Sequence[Mapping],
+    folder: Path,
+    store: Path,
+    protocol_versions: dict[str, int] | None,
+) -> Report:
     of_paper: dict[str, list[Record]] = {key: [] for key in papers}
     for record in records:
         if record.paper not in of_paper:
             raise UsageError(f"{store / record.key()}: no paper {record.paper!r}; papers: {', '.join(papers)}")
         of_paper[record.paper].append(record)
-    recipes = list(recipes)
     found = {
         key: sections(paper, of_paper[key], claims.get(key, ()), recipes, protocol_versions)
         for key, paper in papers.items()
@@ -97,7 +131,10 @@ def build(
         path = (store / record.key()).with_name(name)
         return Path(os.path.relpath(path, folder)).as_posix() if path.is_file() else None
 
-    drawn = {key: [charts.figures(section) for section in parts] for key, parts in found.items()}
+    drawn = {
+        key: [[*charts.figures(section), *protocol_charts.figures(section)] for section in parts]
+        for key, parts in found.items()
+    }
     written = {INDEX: index(found)}
     written |= {f"{key}.md": pages.page(parts, drawn[key], picture) for key, parts in found.items()}
     return Report(written, tuple(figure for of_sections in drawn.values() for some in of_sections for figure in some))
@@ -105,24 +142,19 @@ def build(
 
 def index(found: Mapping[str, Sequence[Section]]) -> str:
     """The index page; found: paper key -> its sections."""
-    rows = []
+    rows, claims = [], []
     for key, parts in found.items():
         for section in parts:
             records = section.records
             dates = sorted(record.created[:10] for record in records)
             commits = sorted({record.commit[:12] for record in records})
             dirty = " + changes" if any(record.dirty for record in records) else ""
-            claims = pages.claim_counts(section)
-            rows.append(
-                [
-                    f"[{key}]({key}.md)",
-                    section.title,
-                    counted(pages.verdict_counts(section), VERDICTS),
-                    counted(claims, pages.CLAIM_VERDICTS),
-                    dates[-1] if dates else "–",
-                    (", ".join(commits) + dirty) if commits else "–",
-                ]
-            )
+            which = [f"[{key}]({key}.md)", section.title]
+            verdicts = counted(pages.verdict_counts(section), VERDICTS)
+            rows.append([*which, verdicts, dates[-1] if dates else DASH, (", ".join(commits) + dirty) or DASH])
+            if section.claims:
+                count = pages.claim_counts(section)
+                claims.append([*which, *(str(count[name]) for name in pages.CLAIM_VERDICTS)])
     numbers = sum(parts[0].paper.numbers for parts in found.values())
     return (
         "\n\n".join(
@@ -131,7 +163,9 @@ def index(found: Mapping[str, Sequence[Section]]) -> str:
                 pages.GENERATED,
                 f"{len(found)} papers with {numbers} printed numbers. One line for each set of results: a scale, on one kind of data. "
                 "Only paper scale on the full data is compared with print.",
-                grid(["Paper", "results", "verdicts", "claims", "date", "commit"], rows, words=range(6)),
+                grid(["Paper", "results", "verdicts", "date", "commit"], rows, words=range(5)),
+                "Claims of their texts, checked on the same results:",
+                grid(["Paper", "results", *pages.CLAIM_VERDICTS], claims, words=(0, 1)),
                 "## Verdicts",
                 grid(["Verdict", "meaning"], VERDICT_TEXT.items(), words=(0, 1)),
                 "Claims are sentences of the papers about their results, checked at every scale on that scale's results:",
@@ -183,8 +217,20 @@ def check(report: Report, folder: Path) -> list[str]:
             stale.append(f"figures/{figure.name}: not there")
         elif digest != figure.digest():
             stale.append(f"figures/{figure.name}: drawn from other data")
-    stale += [f"{path.relative_to(folder).as_posix()}: on no page" for path in _orphans(report, folder)]
+    stale += [f"{path.relative_to(folder).as_posix()}: {NOT_OURS}" for path in _extra(report, folder)]
     return sorted(stale)
+
+
+def _extra(report: Report, folder: Path) -> Iterator[Path]:
+    """Pages, and files among the figures, that the results do not give. Other folders, such as the records', are not looked into."""
+    pictures = {figure.name for figure in report.figures}
+    for path in sorted(folder.glob("*.md")):
+        if path.name not in report.pages:
+            yield path
+    for path in sorted((folder / "figures").rglob("*")):
+        name = path.relative_to(folder / "figures").as_posix()
+        if path.is_file() and name not in pictures and not path.name.startswith("."):
+            yield path
 
 
 def _orphans(report: Report, folder: Path) -> Iterator[Path]:

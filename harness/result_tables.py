@@ -1,17 +1,20 @@
 """How the results of one table are shown in a page: markdown tables of printed values, ours, differences and verdicts."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from statistics import fmean
 
 from harness import charts
 from harness.compare import Judgement
 from harness.markdown import DASH, number, probability, signed, text
 from harness.markdown import table as grid
+from harness.records import Record
 from harness.sections import Section
 from harness.tables import Column, Table
 
 DECIMALS = {"percent": 1, "loss": 3, "auc": 3, "error": 3, "millions": 2, "gmacs": 2, "count": 0}
-# Wider tables in the paper's shape are cut into one for each dataset.
+DECIMALS |= {"samples": 0, "epochs": 0}
+# Wider tables in the paper's shape are cut: by dataset, and then into as many columns at most.
 WIDEST = 6
 
 
@@ -25,17 +28,85 @@ def results(section: Section, table: Table) -> list[str]:
         return _as_printed(section, table)
     if all(math.isnan(one.printed) for one in judged):
         return ["The paper prints no numbers here. Ours:", *_ours_alone(section, table), _remarks(own, table)]
-    parts = [_cells(own, table), _details(section, own, table), _remarks(own, table)]
+    parts = [_cells(section, own, table), _details(section, own, table), _remarks(own, table)]
     if section.comparable and len(own) < len(judged):
         parts += ["Beside the rows that the paper quotes from others:", *_beside_cited(section, table)]
     return parts
+
+
+def beneath(section: Section, table: Table) -> list[str]:
+    """What records of some protocols hold beside the table's numbers, as paragraphs to stand under it."""
+    parts = []
+    by_protocol: dict[str, list[Record]] = {}
+    for record in section.of_tables.get(table.id, ()):
+        by_protocol.setdefault(record.protocol, []).append(record)
+    for protocol, records in by_protocol.items():
+        if protocol in _BENEATH:
+            parts += _BENEATH[protocol](table, records)
+    return parts
+
+
+def _labels(table: Table, records: Sequence[Record]) -> list[str]:
+    """Statistics that were learnt and that were not, by network: those whose error is below the constant predictor's."""
+    names = charts.row_names(table)
+    columns = {column.id: column for column in table.columns}
+    sums = {column.metric for column in table.columns}
+    parts = []
+    for row in table.rows:
+        for measured in dict.fromkeys(tuple(r.columns) for r in records if r.row == row.id):
+            mine = [r for r in records if r.row == row.id and tuple(r.columns) == measured]
+            found = {name: [r.scores.get(name, math.nan) for r in mine] for r in mine for name in r.scores}
+            ratios = {name: values for name, values in found.items() if name not in sums}
+            if not ratios:
+                continue
+            # A score that is not a number is not below anything.
+            learnt = {name: values for name, values in ratios.items() if all(value < 1 for value in values)}
+            missed = {name: values for name, values in ratios.items() if name not in learnt}
+            where = text(f"{names[row.id]}, {', '.join(columns[one].label for one in measured if one in columns)}")
+            runs = "the only seed" if len(mine) == 1 else f"each of {len(mine)} seeds"
+            parts.append(
+                f"**{where}**: squared error by that of the constant predictor, below 1 with {runs} for "
+                f"{len(learnt)} of {len(ratios)} labels.\n\n"
+                f"- Not below 1: {_ratios(missed)}\n- Below 1: {_ratios(learnt)}"
+            )
+    return parts
+
+
+def _ratios(found: Mapping[str, Sequence[float]]) -> str:
+    """Labels with the mean of their ratios and, of several runs, the smallest and the largest: the lowest mean first."""
+    shown = []
+    for name, values in found.items():
+        finite = [value for value in values if math.isfinite(value)]
+        mean = fmean(finite) if finite else None
+        spread = f" ({number(min(finite), 2)} to {number(max(finite), 2)})" if len(finite) > 1 else ""
+        remark = f" ({len(values) - len(finite)} not a number)" if len(finite) < len(values) else ""
+        shown.append((math.inf if mean is None else mean, f"`{name}` {number(mean, 2)}{spread}{remark}"))
+    return ", ".join(words for _, words in sorted(shown)) or "none"
+
+
+def _folds(table: Table, records: Sequence[Record]) -> list[str]:
+    """Accuracy with its standard error over the folds, and the area under the ROC curve: means over seeds."""
+    names = charts.row_names(table)
+    digits = {"accuracy": 1, "standard_error": 1, "auc": DECIMALS["auc"]}
+    rows = []
+    for row in table.rows:
+        mine = [record for record in records if record.row == row.id]
+        values = {name: [record.scores[name] for record in mine if name in record.scores] for name in digits}
+        if values["standard_error"] or values["auc"]:
+            means = [number(fmean(values[name]) if values[name] else None, digits[name]) for name in digits]
+            rows.append([text(names[row.id]), *means, str(len({record.seed for record in mine}))])
+    head = ["Over the folds", "accuracy (%)", "standard error (%)", "AUC", "seeds"]
+    return [grid(head, rows)] if rows else []
+
+
+_BENEATH = {"statistics-errors": _labels, "aslan": _folds}
 
 
 def gains(section: Section) -> list[str]:
     """Pretrained minus random for every pair of rows: a small table for each table; empty without results."""
     parts = []
     for table in (*section.paper.tables, *section.paper.figures):
-        names, digits = charts.row_names(table), decimals(table)
+        names, digits = charts.row_names(table), decimals(section, table)
         for columns in _blocks(table):
             rows = []
             for random, row in charts.pairs(table):
@@ -61,10 +132,10 @@ def gains(section: Section) -> list[str]:
     return parts
 
 
-def decimals(table: Table) -> dict[str, int]:
+def decimals(section: Section, table: Table) -> dict[str, int]:
     """Column id -> digits after the point: at least the unit's usual ones, and as many as the column's printed values have."""
     found = {column.id: DECIMALS[column.unit] for column in table.columns}
-    for cell in table.cells():
+    for cell in section.cells_of(table):
         found[cell.column] = max(found[cell.column], cell.decimals)
     return found
 
@@ -75,9 +146,9 @@ def ours(judgement: Judgement, digits: int) -> str:
     return value if value == DASH or judgement.sd is None else f"{value} ± {number(judgement.sd, digits)}"
 
 
-def printed(judgement: Judgement, table: Table) -> str:
+def printed(section: Section, judgement: Judgement) -> str:
     """The printed value at its own precision, marked where it is read otherwise than printed."""
-    cell = table.cell(judgement.row, judgement.column)
+    cell = section.cells[judgement.table, judgement.row, judgement.column]
     if math.isnan(judgement.printed):
         return DASH
     return number(judgement.printed, cell.decimals) + ("†" if cell.erratum else "")
@@ -86,18 +157,20 @@ def printed(judgement: Judgement, table: Table) -> str:
 def _gain(before: Judgement, after: Judgement, digits: int) -> str:
     if before.ours is None or after.ours is None:
         return DASH
-    spread = None if before.sd is None or after.sd is None else math.hypot(before.sd, after.sd)
-    return f"{signed(after.ours - before.ours, digits)} ± {number(spread, digits)}"
+    gain = signed(after.ours - before.ours, digits)
+    if before.sd is None or after.sd is None:
+        return gain
+    return f"{gain} ± {number(math.hypot(before.sd, after.sd), digits)}"
 
 
-def _cells(judged: Sequence[Judgement], table: Table) -> str:
-    names, digits_of = charts.row_names(table), decimals(table)
+def _cells(section: Section, judged: Sequence[Judgement], table: Table) -> str:
+    names, digits_of = charts.row_names(table), decimals(section, table)
     labels = {column.id: text(column.label) for column in table.columns}
     rows = []
     for one in judged:
         digits = digits_of[one.column]
         difference, seeds = signed(one.difference, digits), str(one.seeds) if one.seeds else DASH
-        values = [printed(one, table), ours(one, digits), difference, seeds, one.verdict]
+        values = [printed(section, one), ours(one, digits), difference, seeds, one.verdict]
         rows.append([text(names[one.row]), labels[one.column], *values])
     head = ["Row", "column", "printed", "ours", "difference", "seeds", "verdict"]
     return grid(head, rows, words=(0, 1, 6))
@@ -108,7 +181,7 @@ def _details(section: Section, judged: Sequence[Judgement], table: Table) -> str
     splits = sorted({split for one in judged for split in one.per_split})
     if not section.comparable and len(splits) < 2:
         return ""
-    names, digits_of = charts.row_names(table), decimals(table)
+    names, digits_of = charts.row_names(table), decimals(section, table)
     head = ["Row", "column", *(f"split {split}" for split in splits), "95 % over seeds", "95 % over videos"]
     head += ["p differ", "p equal", "why"] if section.comparable else []
     rows = []
@@ -118,13 +191,16 @@ def _details(section: Section, judged: Sequence[Judgement], table: Table) -> str
         digits = digits_of[one.column]
         line = [text(names[one.row]), text(table.column(one.column).label)]
         line += [number(one.per_split.get(split), digits) for split in splits]
-        line.append(DASH if one.half_width is None or one.ours is None else f"± {number(one.half_width, digits)}")
-        low, high = one.video_interval or (None, None)
-        line.append(DASH if low is None else f"{number(low, digits)} to {number(high, digits)}")
+        seeds = None if one.half_width is None else (one.ours - one.half_width, one.ours + one.half_width)
+        line += [_interval(seeds, digits), _interval(one.video_interval, digits)]
         if section.comparable:
             line += [probability(one.p_different), probability(one.p_equivalent), text(one.reason)]
         rows.append(line)
     return grid(head, rows, words=(0, 1, len(head) - 1) if section.comparable else (0, 1)) if rows else ""
+
+
+def _interval(ends: tuple[float, float] | None, digits: int) -> str:
+    return DASH if ends is None else f"{number(ends[0], digits)} to {number(ends[1], digits)}"
 
 
 def _remarks(judged: Sequence[Judgement], table: Table) -> str:
@@ -155,13 +231,13 @@ def _as_printed(section: Section, table: Table) -> list[str]:
         for row in table.rows:
             judged = [section.judgements[table.id, row.id, column.id] for column in columns]
             verdicts = dict.fromkeys(one.verdict for one in judged)
-            rows.append([text(names[row.id]), ", ".join(verdicts), *(printed(one, table) for one in judged)])
+            rows.append([text(names[row.id]), ", ".join(verdicts), *(printed(section, one) for one in judged)])
         parts.append(grid(["Printed", "verdict", *(text(column.label) for column in columns)], rows, words=(0, 1)))
     return parts
 
 
 def _ours_alone(section: Section, table: Table) -> list[str]:
-    names, digits = charts.row_names(table), decimals(table)
+    names, digits = charts.row_names(table), decimals(section, table)
     parts = []
     for columns in _blocks(table):
         rows = []
@@ -174,14 +250,14 @@ def _ours_alone(section: Section, table: Table) -> list[str]:
 
 
 def _beside_cited(section: Section, table: Table) -> list[str]:
-    names, digits = charts.row_names(table), decimals(table)
+    names, digits = charts.row_names(table), decimals(section, table)
     parts = []
     for columns in _blocks(table):
         rows = []
         for row in table.rows:
             judged = [section.judgements[table.id, row.id, column.id] for column in columns]
             if row.source == "cited":
-                source, values = "cited", [printed(one, table) for one in judged]
+                source, values = "cited", [printed(section, one) for one in judged]
             else:
                 source = "ours"
                 values = [ours(one, digits[one.column]) for one in judged]
@@ -191,9 +267,11 @@ def _beside_cited(section: Section, table: Table) -> list[str]:
 
 
 def _blocks(table: Table) -> Iterator[list[Column]]:
-    """The columns all together; those of a wide table one dataset at a time."""
+    """The columns all together; those of a wide table one dataset at a time, WIDEST or fewer of them."""
     if len(table.columns) <= WIDEST:
         yield list(table.columns)
         return
     for dataset in dict.fromkeys(column.dataset for column in table.columns):
-        yield [column for column in table.columns if column.dataset == dataset]
+        columns = [column for column in table.columns if column.dataset == dataset]
+        size = math.ceil(len(columns) / math.ceil(len(columns) / WIDEST))
+        yield from (columns[start : start + size] for start in range(0, len(columns), size))

@@ -132,6 +132,13 @@ def real_data(names: list[str], root: Path) -> Data:
     return Data(facts, roots, lists)
 
 
+def holds(root: Path, dataset: str) -> bool:
+    """Whether a data root seems to hold a dataset."""
+    from suite import datasets
+
+    return datasets.present(dataset, Path(root))
+
+
 def synthetic_data(names: list[str], recipe, runs: Path) -> Data:
     """Facts of generated data. Their fingerprint is the key of the stage that makes them."""
     from suite import datasets, stages
@@ -384,7 +391,7 @@ def datasets_in(root: Path) -> list[str]:
     """Names of the datasets that a data root seems to hold. Raises UsageError when there are none."""
     from suite import datasets
 
-    found = [name for name in datasets.NAMES if datasets.present(name, Path(root))]
+    found = [name for name in datasets.NAMES if holds(root, name)]
     if not found:
         raise UsageError(
             f"{root}: holds none of the datasets {', '.join(datasets.NAMES)} in their official layouts; check --data-root"

@@ -9,6 +9,7 @@ import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import product
 
 from harness import claims as claim_rules
@@ -16,7 +17,7 @@ from harness import compare
 from harness.claims import Claim, ClaimResult
 from harness.compare import Judgement
 from harness.records import Record
-from harness.tables import Paper, Table
+from harness.tables import Cell, Paper, Table
 
 SCALES = ("paper", "small", "tiny")
 SCOPES = ("full", "subset", "synthetic")
@@ -32,10 +33,19 @@ class Section:
     recipe_hash: str  # "" without records
     fingerprints: dict[str, str]  # dataset -> fingerprint
     records: tuple[Record, ...]
+    cells: Mapping[tuple[str, str, str], Cell]  # (table, row, column) -> the cell
     judgements: dict[tuple[str, str, str], Judgement]  # (table, row, column) -> its judgement
     claims: tuple[ClaimResult, ...]
     recipe: Mapping | None  # the recipe facts of this paper and scale as they are now; None where there is no recipe
     slug: str  # for file names, unique within the paper
+
+    @cached_property
+    def of_tables(self) -> dict[str, list[Record]]:
+        """Table id -> its records, in the section's order."""
+        found: dict[str, list[Record]] = {}
+        for record in self.records:
+            found.setdefault(record.table, []).append(record)
+        return found
 
     @property
     def comparable(self) -> bool:
@@ -53,9 +63,13 @@ class Section:
         """The judgements of one table, row by row."""
         return [self.judgements[table.id, row.id, column.id] for row in table.rows for column in table.columns]
 
+    def cells_of(self, table: Table) -> list[Cell]:
+        """The cells of one table, row by row."""
+        return [self.cells[table.id, row.id, column.id] for row in table.rows for column in table.columns]
+
     def was_run(self, table: Table) -> bool:
         """Whether any record belongs to the table."""
-        return any(record.table == table.id for record in self.records)
+        return table.id in self.of_tables
 
     def printed_cells(self) -> Iterator[Judgement]:
         """The judgements of all cells for which the paper prints a number."""
@@ -72,7 +86,7 @@ def sections(
     recipes: Iterable[Mapping] = (),
     protocol_versions: dict[str, int] | None = None,
 ) -> list[Section]:
-    """All sections of a paper, those comparable with print first.
+    """All sections of a paper, the most telling first: by scale and kind of data, then by how much was measured.
 
     There is always one at paper scale on the full data; without records it comes last.
 
@@ -85,12 +99,21 @@ def sections(
             kinds.setdefault((record.scale, record.scope, record.recipe_hash), []).append(record)
     if any(kind[:2] == ("paper", "full") and found for kind, found in kinds.items()):
         del kinds["paper", "full", ""]
+    cells = {
+        (cell.table, cell.row, cell.column): cell for table in (*paper.tables, *paper.figures) for cell in table.cells()
+    }
+    named = claim_rules.Cells({paper.key: paper})
     found = []
     for (scale, scope, recipe_hash), members in kinds.items():
         for chosen in _fingerprint_sets(members):
             used = tuple(r for r in members if chosen.get(r.dataset) == r.fingerprint)
             judged = compare.judge(
-                paper, used, scale=scale, recipe_hash=recipe_hash or None, protocol_versions=protocol_versions
+                paper,
+                used,
+                scale=scale,
+                recipe_hash=recipe_hash or None,
+                protocol_versions=protocol_versions,
+                cells=cells.values(),
             )
             found.append(
                 Section(
@@ -100,8 +123,9 @@ def sections(
                     recipe_hash=recipe_hash,
                     fingerprints=chosen,
                     records=used,
+                    cells=cells,
                     judgements={(one.table, one.row, one.column): one for one in judged},
-                    claims=tuple(claim_rules.evaluate(claims, {paper.key: paper}, judged, used)),
+                    claims=tuple(claim_rules.evaluate(claims, named.papers, judged, used, named)),
                     recipe=known.get((paper.key, scale)),
                     slug=f"{scale}-{scope}",
                 )
@@ -115,9 +139,11 @@ def sections(
 
 
 def _place(section: Section) -> tuple:
-    """From the paper's scale down, from the full data down; what was not run comes last."""
+    """From the paper's scale down, from the full data down, from many results down; what was not run comes last."""
     scale, scope = SCALES.index(section.scale), SCOPES.index(section.scope)
-    return not section.records, scale, scope, sorted(section.fingerprints.items()), section.recipe_hash
+    measured = sum(one.ours is not None for one in section.judgements.values())
+    results = -measured, -len(section.records)
+    return not section.records, scale, scope, *results, sorted(section.fingerprints.items()), section.recipe_hash
 
 
 def _short(section: Section) -> str:

@@ -1,10 +1,22 @@
-"""What a run measured, as a few plain tables for the terminal."""
+"""What was printed, and what a run measured, as plain tables for the terminal."""
 
+import math
 from collections import Counter
+from textwrap import wrap
+from typing import TYPE_CHECKING
 
-from harness.compare import Judgement, judge
 from harness.preparation import Prepared
 from harness.records import Record
+from harness.tables import Cell, Table
+
+if TYPE_CHECKING:
+    from harness.compare import Judgement
+    from harness.sections import Section
+
+# Columns of a terminal that reports are read in.
+WIDTH = 100
+# Verdicts without a result of ours: listed only where they are asked for.
+UNMEASURED = ("CITED", "NOT RUN")
 
 
 def grid(rows: list, headers: list[str]) -> str:
@@ -14,22 +26,102 @@ def grid(rows: list, headers: list[str]) -> str:
     return tabulate(rows, headers, tablefmt="simple", disable_numparse=True)
 
 
-def ours(one: Judgement) -> str:
-    """Our number with the half width of its 95 % interval over seeds."""
+def ours(one: "Judgement", unit: str) -> str:
+    """Our number, ± the standard deviation over seeds."""
     if one.ours is None:
         return "–"
-    return f"{one.ours:.1f}" if one.half_width is None else f"{one.ours:.1f} ± {one.half_width:.1f}"
+    value, spread = (".1f", ".1f") if unit == "percent" else (".4g", ".2g")
+    return f"{one.ours:{value}}" if one.sd is None else f"{one.ours:{value}} ± {one.sd:{spread}}"
+
+
+def printed(cell: Cell) -> str:
+    """The paper's number as it is read; † where its text shows something else."""
+    if math.isnan(cell.value):
+        return "–" if cell.erratum is None else "–†"
+    return f"{cell.value:.{cell.decimals}f}{'' if cell.erratum is None else '†'}"
+
+
+def of_table(table: Table) -> str:
+    """A table as printed, with its errata and notes; of a figure, which has no numbers, the names of its cells."""
+    head = [*wrap(f"{table.id}: {table.title} ({table.where})", WIDTH)]
+    if table.is_figure:
+        for what, parts in (("rows", table.rows), ("columns", table.columns)):
+            head += _indented(f"{what}: {', '.join(part.id for part in parts)}")
+        return "\n".join([*head, *_notes(table)])
+    rows, errata = [], {}
+    for row in table.rows:
+        cells = [table.cell(row.id, column.id) for column in table.columns]
+        rows.append([row.id, row.label, row.source, *map(printed, cells)])
+        for cell in cells:
+            if cell.erratum is not None:
+                errata.setdefault(cell.erratum, []).append(f'{cell.row} {cell.column} "{cell.printed}"')
+    headers = ["row", "label", "source", *(column.label for column in table.columns)]
+    lines = [*head, *([grid(rows, headers)] if rows else [])]
+    for reason, shown in errata.items():
+        lines += _indented(f"† {reason}: the text shows {', '.join(shown)}")
+    return "\n".join([*lines, *_notes(table)])
+
+
+def _notes(table: Table) -> list[str]:
+    return [line for note in table.notes for line in _indented(f"note: {note}")]
+
+
+def of_section(section: "Section", verdict: str | None = None) -> str:
+    """One set of results cell by cell, table by table, as wide as a terminal; `verdict`: only the cells with that one."""
+    data = ", ".join(section.fingerprints.values()) or "no results"
+    counts = Counter(one.verdict for one in section.judgements.values())
+    head = [section.title, *_indented(data), *_indented(_counted(counts))]
+    if section.comparable:
+        head += _indented("apart: ours − printed; within: the tolerance; p: that they differ by more than that")
+    parts = ["\n".join(head)]
+    for table in (*section.paper.tables, *section.paper.figures):
+        judged = section.of_table(table)
+        shown = [one for one in judged if (one.verdict == verdict if verdict else one.verdict not in UNMEASURED)]
+        if shown:
+            parts.append(_judged(section, table, shown))
+    return "\n\n".join(parts)
+
+
+def _judged(section: "Section", table: Table, judged: "list[Judgement]") -> str:
+    compared = any(one.difference is not None for one in judged)
+    headers = ["row", "column", "printed", "ours", *(["apart", "within", "p"] if compared else []), "verdict"]
+    rows, reasons = [], {}
+    for one in judged:
+        cell = section.cells[one.table, one.row, one.column]
+        row = [one.row, one.column, printed(cell), ours(one, cell.unit)]
+        if compared:
+            row.append("–" if one.difference is None else f"{one.difference:+.3g}")
+            row.append("–" if math.isnan(one.tolerance) else f"{one.tolerance:.3g}")
+            row.append("–" if one.p_different is None else f"{one.p_different:.2g}")
+        rows.append([*row, one.verdict])
+        # Where two numbers were compared, the line says it all, but for noise.
+        if one.verdict not in UNMEASURED and (one.difference is None or one.verdict in ("NEAR", "INCOMPLETE")):
+            reasons.setdefault(f"{one.verdict}: {one.reason}", []).append(f"{one.row} {one.column}")
+    lines = [*wrap(f"{table.id}: {table.title}", WIDTH), grid(rows, headers)]
+    for reason, cells in reasons.items():
+        lines += _indented(reason if len(cells) == len(judged) else f"{reason} ({', '.join(cells)})")
+    return "\n".join(lines)
+
+
+def _counted(counts: Counter) -> str:
+    return ", ".join(f"{number} {verdict}" for verdict, number in counts.items())
+
+
+def _indented(text: str) -> list[str]:
+    return wrap(text, WIDTH, initial_indent="  ", subsequent_indent="    ", break_long_words=False)
 
 
 def of_run(run: Prepared, records: list[Record], versions: dict[str, int]) -> str:
     """The run's own records, table by table."""
+    from harness.compare import judge
+
     judged = judge(run.paper, records, scale=run.recipe.scale, protocol_versions=versions)
     asked = {(one.table, one.row) for one in run.built.measurements}
     parts = []
     for table in (*run.paper.tables, *run.paper.figures):
         cells = {(one.row, one.column): one for one in judged if one.table == table.id}
         rows = [
-            [row.label, *(ours(cells[row.id, column.id]) for column in table.columns)]
+            [row.label, *(ours(cells[row.id, column.id], column.unit) for column in table.columns)]
             for row in table.rows
             if (table.id, row.id) in asked
         ]
@@ -38,7 +130,7 @@ def of_run(run: Prepared, records: list[Record], versions: dict[str, int]) -> st
     counts = Counter(one.verdict for one in judged if one.verdict != "CITED")
     scopes = sorted({facts.scope for facts in run.data.facts.values()})
     parts.append(
-        f"{run.paper.key}, scale {run.recipe.scale}, {' and '.join(scopes)} data: "
-        + ", ".join(f"{n} {v}" for v, n in counts.items())
+        f"{run.paper.key}, scale {run.recipe.scale}, {' and '.join(scopes)} data: {_counted(counts)}\n"
+        "± is the standard deviation over seeds."
     )
     return "\n\n".join(parts)

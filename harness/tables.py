@@ -25,7 +25,7 @@ Number = Annotated[float, Field(strict=True)]
 
 def _each_once(splits: tuple[int, ...]) -> tuple[int, ...]:
     if len(set(splits)) < len(splits):
-        raise ValueError(f"splits {list(splits)} names one twice")
+        raise ValueError(f"splits {list(splits)} name one twice")
     return splits
 
 
@@ -319,6 +319,12 @@ class Paper(_Part):
         for table in (*self.tables, *self.figures):
             table._paper = self.key
         return self
+
+    @property
+    def short(self) -> str:
+        """First author, venue and year: the citation without title and DOI."""
+        parts = (part.strip() for part in self.citation.replace(self.title, "").split(","))
+        return ", ".join(part for part in parts if part and not part.startswith("DOI"))
 
     @property
     def numbers(self) -> int:

@@ -7,7 +7,10 @@ Names in a record's counts that are checked against each other:
     unreadable      videos of the dataset that could not, and that the run was told to do without
     queries         videos that were scored
     total           denominator of the scores: queries, times the clips of each where clips are scored one by one
-    correct_<metric>, or correct where there is one score: numerator
+    correct_<metric>, or correct of the accuracy or the only score: numerator
+
+ASLAN counts pairs of videos where others count videos, and its accuracy is the mean over ten folds: the share of all pairs
+as long as none is lost.
 """
 
 import math
@@ -16,6 +19,12 @@ from collections.abc import Iterator, Sequence
 from harness.records import Outcomes, Record
 from harness.tables import EXACT_UNITS, RANGES, Cell
 
+# Protocols that score all that was decoded, each video (or pair) as often as the others.
+WHOLE = frozenset({"recognition", "clip-retrieval", "layer-retrieval", "video-retrieval", "aslan", "yupenn"})
+# Protocols that score what is long enough for the task, or what is asked about: shares of fewer videos, or of other things.
+PARTLY = frozenset({"order-accuracy", "ranking-accuracy", "pretext", "video-qa"})
+# How far a share of right answers may be from a whole number of them: floats are rounded, and so are some scores.
+ROUNDING = 1e-3
 # Counts that all seeds of a split share.
 OF_THE_DATA = ("listed", "decoded", "queries", "gallery", "total")
 
@@ -32,39 +41,60 @@ def record_faults(record: Record) -> tuple[str, ...]:
 
 def _record_faults(record: Record) -> Iterator[str]:
     counts = record.counts
-    for name, value in counts.items():
-        if value < 0:
-            yield f"{name} is {value}"
+    if min(counts.values(), default=0) < 0:
+        for name, value in counts.items():
+            if value < 0:
+                yield f"{name} is {value}"
     total = counts.get("total")
     if total == 0:
         yield "nothing was scored (total is 0)"
     unreadable = counts.get("unreadable", 0)
-    if not 0 <= videos_lost(counts) <= unreadable:
+    lost = videos_lost(counts)
+    # A video that cannot be read takes all its pairs with it.
+    if lost < 0 or (lost > unreadable and not (unreadable and record.protocol == "aslan")):
         yield f"{counts['decoded']} videos decoded of {counts['listed']} listed, {unreadable} known to be unreadable"
     if "queries" in counts and counts.get("decoded", counts["queries"]) != counts["queries"]:
         yield f"{counts['queries']} videos scored of {counts['decoded']} decoded"
-    if total is not None:
+    if total is not None and max(counts.values()) > total:
         for name, value in counts.items():
             if name.partition("_")[0] == "correct" and value > total:
                 yield f"{name} is {value} of {total}"
     if not record.fingerprint.startswith(f"{record.scope}-"):
         yield f"scope is {record.scope}, but the data's fingerprint is {record.fingerprint}"
+    if record.protocol in WHOLE:
+        if record.scope == "full" and not counts.keys() >= {"listed", "decoded", "total"}:
+            yield _uncounted(counts)
+        decoded = counts.get("decoded", total)
+        if total and (decoded < 1 or total % decoded):
+            yield f"total is {total}, no multiple of the {decoded} videos decoded"
+    elif record.protocol == "order-accuracy" and record.outcomes is None and (total or 0) > counts.get("decoded", 0):
+        yield f"total is {total} of {counts.get('decoded', 0)} videos decoded"
     if record.outcomes is not None:
-        yield from _outcome_faults(record.outcomes, counts)
+        yield from _outcome_faults(record, record.outcomes, counts)
 
 
-def _outcome_faults(outcomes: Outcomes, counts: dict[str, int]) -> Iterator[str]:
+def _uncounted(counts: dict[str, int]) -> str:
+    return (
+        f"does not say how many were {', '.join(name for name in ('listed', 'decoded', 'total') if name not in counts)}"
+    )
+
+
+def _outcome_faults(record: Record, outcomes: Outcomes, counts: dict[str, int]) -> Iterator[str]:
     videos = len(outcomes.groups)
     if outcomes.trials < 1:
         yield f"outcomes of {outcomes.trials} trials"
     if counts.get("queries", videos) != videos:
         yield f"outcomes of {videos} videos, {counts['queries']} scored"
+    decoded = counts.get("decoded", videos)
+    if decoded < videos or (decoded > videos and record.protocol in WHOLE):
+        yield f"outcomes of {videos} videos, {decoded} decoded"
     if counts.get("total", videos * outcomes.trials) != videos * outcomes.trials:
         yield f"outcomes of {videos} x {outcomes.trials}, total is {counts['total']}"
+    usual = frozenset(range(min(outcomes.trials, 100) + 1))
     for metric, hits in outcomes.hits.items():
         if len(hits) != videos:
             yield f"{metric}: {len(hits)} outcomes for {videos} videos"
-        elif hits and not 0 <= min(hits) <= max(hits) <= outcomes.trials:
+        elif not usual.issuperset(hits) and not 0 <= min(hits) <= max(hits) <= outcomes.trials:
             yield f"{metric}: a video has {min(hits) if min(hits) < 0 else max(hits)} hits in {outcomes.trials} trials"
 
 
@@ -106,21 +136,28 @@ def _disagreement(cell: Cell, records: Sequence[Record]) -> str | None:
     scores: dict[tuple[str, int, int, str], float] = {}
     for record in records:
         other = first.setdefault((record.dataset, record.split), record)
-        if record.lists != other.lists:
-            return f"split {record.split}: the list files differ between seeds"
-        for name in OF_THE_DATA:
-            one, two = other.counts.get(name), record.counts.get(name)
-            if one != two and None not in (one, two):
-                return f"split {record.split}: {name} differs between seeds: {one}, {two}"
-        if record.outcomes and other.outcomes:
-            if record.outcomes.groups != other.outcomes.groups:
-                return f"split {record.split}: seeds scored different videos"
-            if record.outcomes.trials != other.outcomes.trials:
-                return f"split {record.split}: seeds scored different numbers of clips"
+        if other is not record and (fault := _mismatch(other, record)):
+            return fault
         score = record.scores[cell.metric]
         run = record.dataset, record.split, record.seed, record.device_kind
         if (before := scores.setdefault(run, score)) != score:
             return f"split {record.split} seed {record.seed}: one run with two scores: {before:g}, {score:g}"
+    return None
+
+
+def _mismatch(other: Record, record: Record) -> str | None:
+    """What two seeds of one split do not share, though they should."""
+    if record.lists != other.lists:
+        return f"split {record.split}: the list files differ between seeds"
+    for name in OF_THE_DATA:
+        one, two = other.counts.get(name), record.counts.get(name)
+        if one != two and None not in (one, two):
+            return f"split {record.split}: {name} differs between seeds: {one}, {two}"
+    if record.outcomes and other.outcomes:
+        if record.outcomes.groups != other.outcomes.groups:
+            return f"split {record.split}: seeds scored different videos"
+        if record.outcomes.trials != other.outcomes.trials:
+            return f"split {record.split}: seeds scored different numbers of clips"
     return None
 
 
@@ -131,15 +168,26 @@ def _score_fault(cell: Cell, record: Record) -> str | None:
     low, high = RANGES[cell.unit]
     if not low <= score <= high:
         return f"{cell.metric} is {score:g}, out of range for {cell.unit}"
-    total = counts.get("total", len(outcomes.groups) * outcomes.trials if outcomes else 0)
-    if cell.unit != "percent" or not total:
+    if cell.unit != "percent":
         return None
-    correct = counts.get(f"correct_{cell.metric}", counts.get("correct") if len(record.scores) == 1 else None)
+    if record.scope == "full" and record.protocol in PARTLY and not counts.keys() >= {"listed", "decoded", "total"}:
+        return _uncounted(counts)
+    total = counts.get("total", len(outcomes.groups) * outcomes.trials if outcomes else 0)
+    # Without some of its pairs the mean over ASLAN's folds is no share of what is left.
+    if not total or (record.protocol == "aslan" and videos_lost(counts)):
+        return None
+    correct = counts.get(f"correct_{cell.metric}")
+    if correct is None and (cell.metric == "accuracy" or len(record.scores) == 1):
+        correct = counts.get("correct")
+    right = sum(outcomes.hits[cell.metric]) if outcomes is not None and cell.metric in outcomes.hits else None
+    answers = score * total / 100
     # Half an answer: rounding never makes that much, one lost answer always does.
-    if correct is not None and abs(score - 100 * correct / total) > 50 / total:
+    if correct is not None and abs(answers - correct) > 0.5:
         return f"{cell.metric} is {score:g}, but {correct} of {total} are right"
-    if outcomes is not None and cell.metric in outcomes.hits:
-        right = sum(outcomes.hits[cell.metric])
-        if abs(score - 100 * right / total) > 50 / total:
-            return f"{cell.metric} is {score:g}, but {right} of {total} outcomes are right"
+    if right is not None and abs(answers - right) > 0.5:
+        return f"{cell.metric} is {score:g}, but {right} of {total} outcomes are right"
+    # Scores of one class or kind of question are shares of fewer.
+    of_all = record.protocol in WHOLE or cell.metric == "accuracy" or correct is not None or right is not None
+    if of_all and abs(answers - round(answers)) > ROUNDING:
+        return f"{cell.metric} is {score:g}, which no number of right answers of {total} gives"
     return None

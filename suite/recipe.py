@@ -43,8 +43,8 @@ class Optimisation(Settings):
     optimiser: Literal["sgd", "adam"] = "sgd"
     batch: int = Field(gt=0)
     # Samples of a batch that go through the network at once, where memory is short: gradients add up, but batch norm and
-    # whatever else looks across a batch see these alone. 0: all.
-    at_once: int = Field(default=0, ge=0)
+    # whatever else looks across a batch see these alone. None: all.
+    at_once: int | None = Field(default=None, gt=0)
     epochs: int = Field(gt=0)
     learning_rate: float = Field(gt=0)
     # The rate is multiplied by `lr_factor` after every `lr_every` epochs, up to epoch `lr_until`; 0: never, and to the end.
@@ -259,7 +259,10 @@ class Recipe(Settings):
 
     def hash(self) -> str:
         """Identity of the settings that the recipe gives, without what cannot move a number: 12 hex digits."""
-        no_number = {"video": {"store"}, "flow": {"store"}, "subset": True}
+        no_number: dict = {"video": {"store"}, "subset": True}
+        # A store rounds flow to a byte, which moves labels: computing it whenever it is needed is another recipe.
+        if self.settings.flow is not None and self.settings.flow.store:
+            no_number["flow"] = {"store"}
         return digest(self.settings.model_dump(mode="json", exclude_unset=True, exclude=no_number))
 
 

@@ -13,7 +13,7 @@ def order_accuracy(job: Job) -> dict:
     """How many test videos' clips or segments are put in the right order."""
     from suite.evaluation import order
 
-    network, samples, videos, counts = _held_out(job)
+    network, samples, videos, counts, data = _held_out(job)
     right, loss = order.test(
         network,
         samples,
@@ -23,8 +23,7 @@ def order_accuracy(job: Job) -> dict:
         workers=job.runtime.workers,
     )
     hits = [int(value) for value in right]
-    classes = Data(job, job.config["pretraining"]["dataset"]).dataset.classes
-    of_class = order.per_class(right, [video.label for video in videos], classes)
+    of_class = order.per_class(right, [video.label for video in videos], data.dataset.classes)
     scores = {f"accuracy_{name}": 100 * tally.correct / tally.total for name, tally in of_class.items()}
     return {
         "scores": {"accuracy": 100 * sum(hits) / len(hits), "loss": loss} | scores,
@@ -43,9 +42,8 @@ def statistics_errors(job: Job) -> dict:
     from suite.papers import mas
     from suite.video import clips, transforms
 
-    network, samples, videos, counts = _held_out(job)
+    network, samples, videos, counts, data = _held_out(job)
     pretraining, video = job.config["pretraining"], job.config["video"]
-    data = Data(job, pretraining["dataset"])
     learnt = data.readable(data.dataset.splits[pretraining["split"]].train)
     training = mas.samples(
         data, mas.eligible(learnt, data.frames, pretraining, video), pretraining, video, seed=0, training=False
@@ -83,7 +81,7 @@ def ranking_accuracy(job: Job) -> dict:
     from suite.evaluation.features import frozen
     from suite.papers import skip_clip
 
-    network, samples, videos, counts = _held_out(job)
+    network, samples, videos, counts, _ = _held_out(job)
     ranked = skip_clip.ranking_accuracy(
         network,
         samples,
@@ -134,7 +132,7 @@ def training_curve(job: Job) -> dict:
 
 
 def _held_out(job: Job):
-    """A pretext network as its training left it, and one sample of every test video: (network, samples, videos, counts)."""
+    """A pretext network as its training left it, and one sample of every test video: (network, samples, videos, counts, data)."""
     from suite import checkpoints, papers
 
     pretraining, video = job.config["pretraining"], job.config["video"]
@@ -149,4 +147,4 @@ def _held_out(job: Job):
         raise InputError(f"{data.root}: no test video is long enough for the task {pretraining['pretext']}")
     # Seed 0 always: every run is asked about the same samples.
     samples = task.samples(data, videos, pretraining, video, seed=0, training=False)
-    return network, samples, videos, {"listed": len(listed), "decoded": len(decoded)}
+    return network, samples, videos, {"listed": len(listed), "decoded": len(decoded)}, data

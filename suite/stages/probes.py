@@ -57,6 +57,13 @@ def aslan(job: Job) -> dict:
     found = similarity.score(features, readable, floor=job.config["floor"], c=job.config["svm_c"])
     hits = [[int(right) for right in fold] for fold in found.right]
     judged = sum(len(fold) for fold in hits)
+    # Videos return in many pairs of a fold, but never in another fold: the fold is the unit that is drawn. The accuracy
+    # is the mean over folds, which is that over pairs only where all folds have one size.
+    outcomes = {
+        "groups": [f"fold {number}" for number, fold in enumerate(hits, start=1) for _ in fold],
+        "trials": 1,
+        "hits": {"accuracy": [right for fold in hits for right in fold]},
+    }
     return {
         "scores": {"accuracy": 100 * found.accuracy, "standard_error": 100 * found.standard_error, "auc": found.auc},
         "counts": {
@@ -65,12 +72,7 @@ def aslan(job: Job) -> dict:
             "total": judged,
             "correct": sum(sum(fold) for fold in hits),
         },
-        # Videos return in many pairs of a fold, but never in another fold: the fold is the unit that is drawn.
-        "outcomes": {
-            "groups": [f"fold {number}" for number, fold in enumerate(hits, start=1) for _ in fold],
-            "trials": 1,
-            "hits": {"accuracy": [right for fold in hits for right in fold]},
-        },
+        "outcomes": outcomes if len({len(fold) for fold in hits}) == 1 else None,
         "facts": {
             "fold_accuracies": [100 * value for value in found.fold_accuracies],
             "fold_aucs": found.fold_aucs,

@@ -64,12 +64,86 @@ def test_list_names_every_paper_and_its_numbers(harness):
     assert code == 0
     numbers = {line.split()[0]: int(line.split()[2]) for line in out.splitlines()[2:]}
     assert numbers == {"vcop": 104, "vcop-curriculum": 352, "skip-clip": 16, "srop": 288, "mas": 48}
+    assert max(map(len, out.splitlines())) <= 100
+    assert any(line.startswith("vcop ") and line.endswith("Xu et al., CVPR 2019") for line in out.splitlines())
 
 
 def test_show_prints_cells_as_printed(harness):
     code, out, _ = harness("show", "vcop", "--table", "table1")
     assert code == 0
     assert [line.split()[-1] for line in out.splitlines() if " own " in line] == ["68.5", "68.4", "64.2"]
+
+
+def test_show_gives_numbers_as_read_and_below_what_the_text_shows(harness):
+    code, out, _ = harness("show", "srop", "--table", "table10")
+    assert code == 0
+    (row,) = [line for line in out.splitlines() if line.startswith("vcp_c3d ")]
+    assert row.split()[-3:] == ["27.7", "68.5", "32.5†"]
+    assert "† decimal point lost in the OCR: the text shows" in out
+    assert 'vcp_c3d hmdb51 "325"' in out
+    assert "325" not in row
+
+
+def test_show_of_a_figure_names_its_cells(harness):
+    code, out, _ = harness("show", "vcop", "--table", "figure5")
+    assert code == 0
+    assert "rows: c3d_random, c3d_vcop" in out
+    assert "hmdb51_top50" in out
+
+
+@pytest.fixture
+def store(tmp_path):
+    """Results of vcop: at tiny scale on three kinds of data, the one for table 2 alone twice over; at paper scale."""
+    from harness import tables
+    from tests.harness import results
+
+    vcop, folder = tables.load(cli.TABLES)["vcop"], Store(tmp_path / "records")
+    for scale, scope, data, options in (
+        ("tiny", "synthetic", "a", {"tables": ("table1", "table2", "table4"), "seeds": 1}),
+        ("tiny", "subset", "b", {"tables": ("table2",), "datasets": ("ucf101",), "seeds": 1}),
+        ("tiny", "subset", "c", {"tables": ("table2",), "datasets": ("ucf101",), "seeds": 2}),
+        ("paper", "full", "d", {"seeds": 3}),
+    ):
+        fingerprint = f"{scope}-{data * 12}"
+        for record in results.records(vcop, scale=scale, scope=scope, fingerprint=fingerprint, **options):
+            folder.add(record)
+    return folder.folder
+
+
+def test_compare_fits_a_terminal_for_every_kind_of_data(harness, store):
+    for scale, titles in (("tiny", ["a subset of the data (", "synthetic data"]), ("paper", ["the full data"])):
+        code, out, _ = harness("compare", "vcop", "--scale", scale, "--records", store)
+        assert code == 0
+        assert max(map(len, out.splitlines())) <= 100
+        assert all(title in out for title in titles)
+        # what was quoted or never run is counted, and listed only where it is asked for
+        assert "jigsaw" not in out
+        assert "31 CITED" in out
+    (line,) = [
+        line for line in out.splitlines() if line.startswith("r3d_vcop  ") and " top1 " in line and " 14.1 " in line
+    ]
+    assert "±" in line
+    code, out, _ = harness("compare", "vcop", "--records", store, "--verdict", "cited")
+    assert code == 0
+    assert "jigsaw" in out
+    assert "r3d_vcop" not in out
+
+
+def test_latex_takes_the_most_complete_of_several_data(harness, store):
+    words = ("report", "--format", "latex", "--scale", "tiny", "--records", store, "--table")
+    code, out, err = harness(*words, "vcop.table4")
+    assert code == 0
+    assert "Tiny scale, synthetic data, 1 seed" in out
+    assert "table4: Tiny scale, synthetic data, with 12 cells measured; not Tiny scale, a subset" in err
+    # as many cells each, but twice the runs
+    code, out, err = harness(*words, "vcop.table2")
+    assert code == 0
+    assert "a subset of the data" in out
+    assert "2 seeds" in out
+    # one set of results: nothing to say
+    words = ("report", "--format", "latex", "--scale", "paper", "--records", store, "--table")
+    code, out, err = harness(*words, "vcop.table2")
+    assert (code, err) == (0, "")
 
 
 def test_plan_says_what_is_missing_and_what_it_costs(harness, tmp_path):
@@ -85,7 +159,7 @@ def test_plan_says_what_is_missing_and_what_it_costs(harness, tmp_path):
     ("words", "said"),
     [
         (["show", "vcopp"], ["unknown paper 'vcopp'", "skip-clip"]),
-        (["run", "mas"], ["no recipe for paper 'mas'", "vcop"]),
+        (["run", "srop"], ["no recipe for paper 'srop'", "vcop"]),
         (["show", "vcop", "--table", "table9"], ["no table 'table9'", "table4"]),
         (["plan", "vcop", "--scale", "huge"], ["unknown scale 'huge'", "paper, small, tiny"]),
         (["plan", "vcop", "--tables", "table7"], ["no table 'table7'"]),
@@ -99,6 +173,10 @@ def test_plan_says_what_is_missing_and_what_it_costs(harness, tmp_path):
         (["report", "--format", "pdf"], ["--format pdf"]),
         (["report", "--format", "latex"], ["--table PAPER.TABLE"]),
         (["compare", "vcop", "--records", "/no/such/records"], ["/no/such/records"]),
+        (["compare", "vcop", "--verdict", "FOO"], ["--verdict FOO", "REPRODUCED, NEAR", "NOT RUN, CITED"]),
+        (["regression", "srop"], ["golden/srop.toml: no golden numbers", "bless srop"]),
+        (["regression", "vcopp"], ["unknown paper 'vcopp'"]),
+        (["export", "--records", "--from", "/no/such/records"], ["/no/such/records", "--from"]),
         (["export", "cell"], ["choose cells or records"]),
         (["export", "cells", "--out", "/no/such/folder/cells.json"], ["/no/such/folder"]),
         (
@@ -137,6 +215,19 @@ def test_export_of_cells(harness, tmp_path):
     import pandas
 
     assert len(pandas.read_csv(tmp_path / "csv")) == len(pandas.read_parquet(tmp_path / "parquet")) == len(cells)
+
+
+def test_export_of_records(harness, store):
+    code, out, _ = harness("export", "--records", "--from", store)
+    scores = json.loads(out)
+    assert code == 0
+    records = list(Store(store).read())
+    assert len(scores) == sum(len(record.scores) for record in records)
+    assert scores[0]["value"] == next(iter(records[0].scores.values()))
+    assert {"paper", "table", "row", "metric", "split", "seed", "scale", "fingerprint"} <= set(scores[0])
+    assert harness("export", "records", "--from", store) == harness("export", "cells", "--records", "--from", store)
+    # the folder that is committed
+    assert harness("export", "--records")[0] == 0
 
 
 # ---------------------------------------------------------------------------------------------------- faults in the data

@@ -15,6 +15,8 @@ from harness.records import Outcomes, Record
 from harness.tables import Paper
 
 TOLERANCE = {"points": 2.0, "prior_sd": 1.5, "reason": "as in the tests"}
+# Every score of two decimals is a share of so many.
+COUNTED = {"listed": 10_000, "decoded": 10_000, "total": 10_000}
 RANK = {"REPRODUCED": 0, "NEAR": 1, "BELOW": 2, "ABOVE": 2}
 
 
@@ -58,7 +60,7 @@ def record(score=65.6, *, split=1, seed=0, metric="accuracy", **changes) -> Reco
         "recipe_hash": "00c0ffee",
         "device_kind": "cuda",
         "scores": {metric: score},
-        "counts": {"listed": 3783, "decoded": 3783, "total": 3783},
+        "counts": COUNTED,
         "settings": {},
         "environment": {},
         "commit": "c0ffee",
@@ -126,7 +128,7 @@ def test_p_values_by_hand():
 
 def test_one_seed_takes_the_prior_and_says_so():
     judgement = only([record(63.0)])
-    assert judgement.flags == ("one-seed: prior spread",)
+    assert judgement.flags == ("one seed: prior spread",)
     assert (judgement.sd, judgement.degrees) == (None, math.inf)
     assert judgement.half_width == pytest.approx(1.959964 * 1.5)
     error = 1.5 * math.sqrt(2)
@@ -138,6 +140,32 @@ def test_two_seeds_far_below_are_not_excused_by_two_degrees_too_few():
     judgement = only(seeds(45.0, 48.0))
     assert judgement.flags == ("few seeds: prior spread",)
     assert judgement.verdict == "BELOW"
+
+
+def test_equal_seeds_do_not_make_a_number_certain():
+    judgement = only(seeds(63.0, 63.0, 63.0))
+    assert judgement.flags == ("all seeds give the same value", "equal seeds: prior spread")
+    assert (judgement.sd, judgement.degrees) == (0.0, math.inf)
+    assert judgement.half_width == pytest.approx(1.959964 * 1.5 / math.sqrt(3))
+    error = 1.5 * math.sqrt(4 / 3)
+    expected = scipy.stats.norm.sf(0.6 / error) + scipy.stats.norm.sf(4.6 / error)
+    assert judgement.p_different == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"scale": "small"}, {"scale": "tiny"}, {"scope": "subset", "fingerprint": "subset-0123456789ab"}],
+    ids=str,
+)
+def test_the_prior_speaks_of_the_papers_networks_and_data_alone(change):
+    scale = change.get("scale", "paper")
+    for scores in ([63.0], [63.0, 63.0, 63.0]):
+        judgement = only(seeds(*scores, **change), scale=scale)
+        assert (judgement.half_width, judgement.degrees) == (None, None)
+        assert "prior" not in " ".join(judgement.flags)
+    two = only(seeds(63.0, 64.0, **change), scale=scale)
+    assert two.degrees == 1
+    assert two.half_width == pytest.approx(12.706205 * math.sqrt(0.5) / math.sqrt(2))
 
 
 def test_splits_that_share_a_pretraining_are_not_independent():
@@ -205,6 +233,10 @@ def test_exactly_the_tolerance_is_within():
     # 65.6 - 63.6 is 1.9999999999999929 in binary, 67.6 - 65.6 is 2.0, 12.5 - 10.5 is 2
     for printed, score in ((65.6, 63.6), (65.6, 67.6), (12.5, 10.5), (0.3, 2.3)):
         assert only(seeds(score, score, score), paper(printed)).verdict == "REPRODUCED"
+    # 66.9 - 63.9 is 3.0000000000000071
+    of = paper(63.9, tolerance=TOLERANCE | {"points": 3.0})
+    assert only(seeds(66.9, 66.9, 66.9), of).verdict == "REPRODUCED"
+    assert only(seeds(66.91, 66.91, 66.91), of).verdict == "NEAR"
 
 
 def test_equivalence_is_flagged():
@@ -285,8 +317,8 @@ def test_not_comparable_still_gives_our_numbers(change):
 
 
 def test_unreadable_videos_that_the_run_did_without_make_it_a_subset():
-    counts = {"listed": 1530, "decoded": 1528, "unreadable": 2, "total": 1528}
-    judgement = only([record(counts=counts)])
+    counts = {"listed": 1530, "decoded": 1528, "unreadable": 2, "total": 1528, "correct": 1000}
+    judgement = only([record(100 * 1000 / 1528, counts=counts)])
     assert judgement.verdict == "NOT COMPARABLE"
     assert "2 of 1530" in judgement.reason
     assert "2 unreadable videos left out" in judgement.flags
@@ -317,6 +349,13 @@ def test_the_sound_one_of_the_faulty_records():
         {"counts": COUNTS | {"total": 0}},
         {"counts": COUNTS | {"total": 5}},
         {"counts": COUNTS | {"total": -4}},
+        {"counts": {}},
+        {"counts": {"listed": 4, "decoded": 4}},
+        {"counts": {"listed": 4, "decoded": 4, "total": 4}, "outcomes": None, "score": 65.6},
+        {"counts": {"listed": 4, "decoded": 4, "total": 6}, "outcomes": None, "score": 50.0},
+        {"counts": {"listed": 0, "decoded": 0, "total": 4}, "outcomes": None},
+        {"counts": COUNTS | {"listed": 2, "decoded": 2}},
+        {"score": 75.1},
         {"counts": COUNTS | {"decoded": 3}},
         {"counts": COUNTS | {"decoded": 5}},
         {"counts": COUNTS | {"decoded": 2, "unreadable": 1}},
@@ -350,7 +389,7 @@ def test_a_record_that_cannot_be(change):
         {"recipe_hash": "deadbeef"},
         {"fingerprint": "full-ba9876543210"},
         {"lists": {"testlist01.txt": "bb"}},
-        {"counts": {"listed": 3776, "decoded": 3776, "total": 3776}},
+        {"counts": {"listed": 5000, "decoded": 5000, "total": 5000}},
         {"seed": 0},  # the same run again, with another score
     ],
     ids=str,
@@ -362,12 +401,14 @@ def test_records_that_do_not_belong_together(change):
 
 
 def test_seeds_that_scored_different_videos():
-    one = scored([1, 1, 0, 0], counts={})
+    # Records of a subset need not say how many videos they counted.
+    some = {"scope": "subset", "fingerprint": "subset-0123456789ab", "counts": {}}
+    one = scored([1, 1, 0, 0], **some)
     for other in (
-        scored([1, 1, 0, 0], groups=["g0", "g1", "g1", "g1"], seed=1),
-        scored([1, 1, 0, 0], trials=2, seed=1),
+        scored([1, 1, 0, 0], groups=["g0", "g1", "g1", "g1"], seed=1, **some),
+        scored([1, 1, 0, 0], trials=2, seed=1, **some),
     ):
-        judgement = only([one, other.model_copy(update={"counts": {}})])
+        judgement = only([one, other])
         assert judgement.verdict == "INVALID"
         assert "seeds scored different" in judgement.reason
 
@@ -428,6 +469,52 @@ def test_sizes_compare_at_printed_precision(printed, ours, better, verdict):
         only([sizes, sizes.model_copy(update={"seed": 1, "scores": {"parameters": ours + 1}})], cell).verdict
         == "INVALID"
     )
+
+
+def shared(score: float, protocol: str, metric="accuracy", **changes) -> str:
+    """The verdict on one record of a protocol at paper scale, on the full data, with a tolerance that forgives the score."""
+    of = paper(score, metric=metric, protocol=protocol, tolerance=TOLERANCE | {"points": 50.0})
+    return only([record(score, metric=metric, protocol=protocol, **changes)], of).verdict
+
+
+def test_what_each_protocol_counts():
+    # every clip of every test video is a query
+    clips = {"listed": 3783, "decoded": 3783, "total": 37830, "correct_top1": 4729}
+    for protocol in ("clip-retrieval", "layer-retrieval", "video-retrieval"):
+        assert shared(100 * 4729 / 37830, protocol, "top1", counts=clips) == "REPRODUCED"
+        assert shared(100 * 4729 / 37830, protocol, "top1", counts=clips | {"total": 37831}) == "INVALID"
+    # ASLAN counts pairs: ten folds of 600
+    pairs = {"listed": 6000, "decoded": 6000, "total": 6000, "correct": 3600}
+    assert shared(60.0, "aslan", counts=pairs) == "REPRODUCED"
+    assert shared(60.01, "aslan", counts=pairs) == "INVALID"
+    assert shared(60.0, "aslan", counts=pairs | {"total": 600}) == "INVALID"
+    # only videos long enough for the tuple are asked about, once each
+    order = {"listed": 3783, "decoded": 3783, "total": 3776, "correct": 2587}
+    assert shared(100 * 2587 / 3776, "order-accuracy", counts=order) == "REPRODUCED"
+    assert shared(100 * 2587 / 3776, "order-accuracy", counts=order | {"correct": 2588}) == "INVALID"
+    assert shared(100 * 2587 / 3776, "order-accuracy", counts=order | {"total": 3784}) == "INVALID"
+    assert shared(68.5, "order-accuracy", counts={"total": 1000}) == "INVALID"
+    # the accuracy of one class is a share of fewer
+    both = {"accuracy": 100 * 2587 / 3776, "accuracy_HulaHoop": 100 * 5 / 31}
+    assert shared(100 * 5 / 31, "order-accuracy", "accuracy_HulaHoop", counts=order, scores=both) == "REPRODUCED"
+    # a number of a curve is no share of test videos
+    assert shared(68.5, "training-curve", "max_val_acc", counts={"epochs": 300}) == "REPRODUCED"
+
+
+def test_a_video_that_cannot_be_read_takes_its_pairs_with_it():
+    lost = {"listed": 6000, "decoded": 5990, "unreadable": 1, "total": 5990, "correct": 3590}
+    # the mean over folds of unlike sizes, no share of the pairs that are left
+    assert shared(59.97, "aslan", counts=lost) == "NOT COMPARABLE"
+    assert shared(59.97, "aslan", counts=lost | {"unreadable": 0}) == "INVALID"
+    assert shared(59.97, "recognition", counts=lost) == "INVALID"
+
+
+@pytest.mark.parametrize("unit", ["samples", "epochs"])
+def test_what_is_counted_along_a_run_differs_between_seeds(unit):
+    of = paper(unit=unit, better="low", figure=True, tolerance=TOLERANCE)
+    judgement = only(seeds(1560, 1571, 1568), of)
+    assert (judgement.verdict, judgement.ours, judgement.degrees) == ("NOT COMPARABLE", 4699 / 3, 2)
+    assert only(seeds(1560, 1571), paper(unit="count", figure=True)).verdict == "INVALID"
 
 
 def test_losses_are_judged_by_their_own_tolerance():
@@ -495,11 +582,25 @@ def test_more_seeds_never_lose_a_cell(first, more, printed):
 
 @given(
     st.lists(st.lists(SCORES, min_size=3, max_size=3), min_size=3, max_size=3),
-    st.sampled_from(["nan", "inf", "count", "seed", "split", "version", "scope"]),
+    st.sampled_from(["nan", "inf", "counts", "seed", "split", "version", "scope"]),
+    st.sampled_from(
+        [
+            {},
+            {"listed": 10_000, "decoded": 10_000},
+            {"total": 10_000},
+            COUNTED | {"decoded": 9_999},
+            COUNTED | {"listed": 10_001},
+            COUNTED | {"total": 3_000},
+            COUNTED | {"total": 15_000},
+            COUNTED | {"total": 0},
+            COUNTED | {"correct": 10_001},
+            {"listed": 10, "decoded": 10, "total": 10},
+        ]
+    ),
     st.integers(0, 8),
 )
 @settings(deadline=None)
-def test_what_is_broken_is_never_reproduced(scores, fault, place):
+def test_what_is_broken_is_never_reproduced(scores, fault, counts, place):
     of = paper(float(np.mean(scores)), splits=(1, 2, 3), tolerance=TOLERANCE | {"points": 50.0})
     records = [one for k, split in enumerate(scores, 1) for one in seeds(*split, split=k)]
     assert only(records, of).verdict == "REPRODUCED"
@@ -507,7 +608,7 @@ def test_what_is_broken_is_never_reproduced(scores, fault, place):
     changes = {
         "nan": {"scores": {"accuracy": math.nan}},
         "inf": {"scores": {"accuracy": -math.inf}},
-        "count": {"counts": broken.counts | {"decoded": 3782}},
+        "counts": {"counts": counts},
         "version": {"protocol_version": 3},
         "scope": {"scope": "synthetic"},
     }
@@ -536,3 +637,13 @@ def test_the_order_of_the_records_does_not_matter(hits, generator: random.Random
     records += generator.sample(pool, generator.randint(0, len(pool)))
     shuffled = generator.sample(records, len(records))
     assert judge(of, shuffled, scale="paper") == judge(of, records, scale="paper")
+
+
+@given(st.integers(1, 5), st.integers(2, 9), st.sampled_from([1, 10, 255, 256, 70_000]), st.randoms())
+@settings(deadline=None)
+def test_right_answers_are_averaged_over_seeds_whatever_their_number(runs, videos, trials, generator: random.Random):
+    hits = [[generator.randint(0, trials) for _ in range(videos)] for _ in range(runs)]
+    groups = [f"g{video}" for video in range(videos)]
+    found = only([scored(one, trials=trials, groups=groups, seed=seed) for seed, one in enumerate(hits)])
+    mean = np.mean(hits, axis=0)
+    assert found.video_interval == statistics.video_interval(statistics.cluster([groups]), [mean], [trials])

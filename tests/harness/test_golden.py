@@ -287,8 +287,9 @@ def test_a_missing_file_says_how_to_write_it(tmp_path):
         golden.load(tmp_path / "vcop.toml")
 
 
-@pytest.mark.parametrize("paper", runner.papers_with_recipe())
-def test_every_paper_that_runs_has_sound_golden_numbers_of_all_kinds(paper):
+@pytest.mark.parametrize("paper", golden.papers(ROOT / "reference_tables"))
+def test_committed_golden_numbers_are_sound_and_of_all_kinds(paper):
+    assert paper in runner.papers_with_recipe()
     numbers = golden.load(ROOT / "reference_tables" / "golden" / f"{paper}.toml")
     assert numbers.exact
     assert numbers.near
@@ -315,12 +316,32 @@ def test_the_regression_command_prints_what_fails_and_exits_1(tables, monkeypatc
     found = results()
     monkeypatch.setattr(cli, "TABLES", tables)
     monkeypatch.setattr(runner, "regression_slice", lambda paper, runs: found)
-    assert cli.regression(tables / "runs") == 0
+    monkeypatch.setattr(cli, "_paper", lambda key: None)
+    assert cli.regression(runs=tables / "runs") == 0
     assert capsys.readouterr().out.endswith("vcop: 8 golden numbers hold, 0 do not\n")
     del found["exact"]["counts/ucf101/decoded"]
     found["near"]["first-step-loss/r3d"]["value"] = math.nan
-    assert cli.regression(tables / "runs") == 1
+    assert cli.regression("vcop", tables / "runs") == 1
     out = capsys.readouterr().out
     assert "FAILS  vcop exact/counts/ucf101/decoded: its result is missing\n" in out
     assert "FAILS  vcop near/first-step-loss/r3d: nan" in out
     assert out.endswith("vcop: 6 golden numbers hold, 2 do not\n")
+
+
+def test_a_paper_without_golden_numbers_is_refused_by_name_and_left_out_otherwise(tables, monkeypatch, capsys):
+    asked = []
+    monkeypatch.setattr(runner, "regression_slice", lambda paper, runs: asked.append(paper) or results())
+    monkeypatch.setattr(cli, "TABLES", tables)
+    monkeypatch.setattr(cli, "_paper", lambda key: None)
+    assert "mas" in runner.papers_with_recipe()
+    assert cli.regression(runs=tables / "runs") == 0
+    assert asked == ["vcop"]
+    with pytest.raises(UsageError, match=r"mas\.toml: no golden numbers; write them with .*bless mas"):
+        cli.regression("mas", tables / "runs")
+    assert asked == ["vcop"]
+
+
+def test_no_golden_numbers_at_all_are_no_success(tmp_path, monkeypatch):
+    monkeypatch.setattr(cli, "TABLES", tmp_path)
+    with pytest.raises(UsageError, match="no golden numbers"):
+        cli.regression(runs=tmp_path / "runs")

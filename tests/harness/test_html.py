@@ -58,6 +58,15 @@ def test_verdicts_are_marked(document):
         assert re.search(f'<td [^>]*class="verdict {name}"[^>]*>{verdict}</td>', document)
 
 
+def test_verdicts_of_claims_in_lists_are_marked_as_in_tables(tmp_path):
+    shown = html.render(
+        {"README.md": "# T\n\n- **HOLDS** `a`: b\n- **NOT MEASURED** here: `c`\n- **bold** words"}, tmp_path
+    )
+    assert '<strong class="verdict holds">HOLDS</strong>' in shown
+    assert '<strong class="verdict not-measured">NOT MEASURED</strong>' in shown
+    assert "<strong>bold</strong>" in shown
+
+
 def test_raw_html_is_shown_not_obeyed(tmp_path):
     shown = html.render({"README.md": "# Title\n\n<img src=x onerror=alert(1)>\n\n[x](javascript:alert(1))"}, tmp_path)
     assert "<img" not in shown

@@ -116,7 +116,7 @@ def test_narrowing(vcop):
 def test_a_dataset_that_is_not_asked_for_is_not_needed(vcop):
     # Cross-dataset retrieval asks both; it must not bring HMDB51 into a run on UCF101.
     asked = plan.Request(datasets=("ucf101",))
-    assert planning.needed_datasets(vcop, settings("paper"), asked) == ["ucf101"]
+    assert planning.needed_datasets(vcop, settings("paper"), asked) == {"ucf101": True}
     assert "cross-retrieval" not in kinds(build(vcop, datasets=("ucf101",)))
     assert kinds(build(vcop))["cross-retrieval"] == 2
 
@@ -165,9 +165,9 @@ def test_a_speed_is_measured_only_on_runs_alike(tmp_path):
 
 def test_needed_datasets(vcop):
     asked = plan.Request(datasets=("hmdb51",), rows=("c3d_random",))
-    assert planning.needed_datasets(vcop, settings("paper"), asked) == ["hmdb51"]
+    assert planning.needed_datasets(vcop, settings("paper"), asked) == {"hmdb51": True}
     asked = plan.Request(datasets=("hmdb51",), rows=("c3d_vcop",))
-    assert planning.needed_datasets(vcop, settings("paper"), asked) == ["hmdb51", "ucf101"]
+    assert planning.needed_datasets(vcop, settings("paper"), asked) == {"hmdb51": True, "ucf101": False}
 
 
 @pytest.mark.parametrize(

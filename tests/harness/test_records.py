@@ -1,5 +1,6 @@
 """Records: what is written comes back, the path is the key, and a file that is no record is named."""
 
+import gc
 import json
 import math
 import multiprocessing
@@ -262,3 +263,30 @@ def test_every_field_is_explained():
             while source[group - 1].startswith("    ") and source[group - 1].strip() and "#" not in source[group - 1]:
                 group -= 1
             assert source[group - 1].startswith("    # "), f"{model.__name__}.{name} has no comment above it"
+
+
+def test_reading_leaves_the_collector_as_it_was(tmp_path):
+    Store(tmp_path).add(record())
+    (tmp_path / "broken.json").write_text("{", encoding="utf-8")
+    frozen = gc.get_freeze_count()
+    assert gc.isenabled()
+    with pytest.raises(UsageError, match="broken"):
+        Store(tmp_path).read()
+    assert gc.isenabled()
+    (tmp_path / "broken.json").unlink()
+    gc.disable()
+    try:
+        Store(tmp_path).read()
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
+    assert gc.get_freeze_count() <= frozen
+
+
+@pytest.mark.parametrize("folder", [".", "./here", "here/../here"])
+def test_a_store_may_be_named_in_any_way(tmp_path, monkeypatch, folder):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path)
+    Store(folder).add(record())
+    assert Store(folder).read() == [record()]
+    assert Store(folder).read("vcop") == [record()]

@@ -3,6 +3,7 @@
 After an intended change write the golden page again: python -m tests.harness.test_report
 """
 
+import gc
 import json
 import math
 import random
@@ -15,9 +16,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tabulate import tabulate
 
-from harness import claims, markdown, pages, report
+from harness import claims, markdown, pages, report, tables
 from harness.errors import UsageError
+from harness.records import Store
 from harness.sections import sections
 from tests.harness import results
 
@@ -214,9 +217,10 @@ def test_claims_come_with_probability_and_numbers(paper, said):
     assert "**FAILS** `pretraining_helps_top1`" in tiny
     assert "**contradicted by the paper's own tables**" in tiny
     assert "  - Note: 12.5 against 16.0." in tiny
-    assert re.search(
-        r"  - Numbers: table1.c3d_order: top5 = [\d.]+ ± [\d.]+ \(3 seeds\); table1.c3d_random: top5 = ", tiny
-    )
+    (numbers,) = re.findall(r"  - Numbers, .*:\n((?:    - .*\n)+)", tiny.partition("`pretraining_helps_top1`")[0])
+    first, second = numbers.splitlines()
+    assert re.fullmatch(r"    - table1\.c3d_order: top5 = [\d.]+ \[[\d.]+ to [\d.]+\] \(3 seeds\)", first)
+    assert second.startswith("    - table1.c3d_random: top5 = ")
     assert "- **NOT MEASURED** here: `video_level`" in tiny
 
 
@@ -244,14 +248,11 @@ def test_index_has_one_line_for_each_set_of_results(paper, said):
     records = [*results.records(paper, seeds=2), *results.records(paper, seeds=1, scope="subset", tables=("table1",))]
     index = build(paper, records, said).pages["README.md"]
     lines = rows_of(index, "[small](small.md)")
-    assert [line[1] for line in lines] == [
-        "Tiny scale, a subset of the data",
-        "Tiny scale, synthetic data",
-        "Paper scale, the full data",
-    ]
-    assert lines[1][2] == "9 NOT COMPARABLE, 2 CITED"
-    assert lines[1][4:] == ["2026-01-02", "0123456789ab"]
-    assert lines[2][2:] == ["9 NOT RUN, 2 CITED", "3 NOT MEASURED", "–", "–"]
+    titles = ["Tiny scale, a subset of the data", "Tiny scale, synthetic data", "Paper scale, the full data"]
+    assert [line[1] for line in lines] == titles * 2
+    assert lines[1][2:] == ["9 NOT COMPARABLE, 2 CITED", "2026-01-02", "0123456789ab"]
+    assert lines[2][2:] == ["9 NOT RUN, 2 CITED", "–", "–"]
+    assert lines[5][2:] == ["0", "0", "0", "3"]
     assert "1,000 bootstrap resamples" in index
 
 
@@ -267,17 +268,35 @@ def test_check_finds_what_is_stale_and_only_that(tmp_path, paper):
     name = built.figures[0].name
     (folder / "small.md").write_text(built.pages["small.md"].replace("Top1", "Top2"), encoding="utf-8")
     (folder / "figures" / name).unlink()
-    (folder / "notes.md").write_text("written by hand", encoding="utf-8")
     assert report.check(built, folder) == [f"figures/{name}: not there", "small.md: not what the records give"]
     report.write(built, folder)
 
     fewer = build(paper, [r for r in records if r.table == "table1"])
     stale = report.check(fewer, folder)
     assert "small.md: not what the records give" in stale
-    assert any(line.endswith(": on no page") for line in stale)
+    assert any(line.endswith(report.NOT_OURS) for line in stale)
     report.write(fewer, folder)
     assert report.check(fewer, folder) == []
-    assert (folder / "notes.md").exists()
+
+
+def test_check_names_pages_and_figures_that_no_record_gives(tmp_path, paper):
+    built = build(paper, results.records(paper), folder=tmp_path, store=tmp_path / "records")
+    report.write(built, tmp_path)
+    fine = [
+        "records/small/tiny/notes.md",
+        "records/small/a.png",
+        "pictures/report.png",
+        "reports.html",
+        "figures/.keep",
+    ]
+    extra = ["gone.md", "figures/gone/tiny-slope.svg", "figures/small/by-hand.png"]
+    for name in (*fine, *extra):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("by hand", encoding="utf-8")
+    assert report.check(built, tmp_path) == sorted(f"{name}: {report.NOT_OURS}" for name in extra)
+    # What the report did not write it does not delete either.
+    assert report.write(built, tmp_path) == []
+    assert all((tmp_path / name).exists() for name in extra)
 
 
 def test_pages_and_figures_of_other_papers_are_left_alone(tmp_path, paper):
@@ -309,6 +328,27 @@ def test_a_record_of_an_unknown_paper_is_named(paper):
         build(paper, [record])
 
 
+WORDS = st.text(alphabet="ab1 .–†−*µé0-", max_size=8)
+
+
+@given(st.integers(1, 4), st.data())
+def test_a_grid_is_what_tabulate_makes_of_it(columns, data):
+    line = st.lists(WORDS, min_size=columns, max_size=columns)
+    head, rows = data.draw(line), data.draw(st.lists(line, min_size=1, max_size=4))
+    words = data.draw(st.sets(st.integers(0, columns - 1)))
+    sides = ["left" if column in words else "right" for column in range(columns)]
+    expected = tabulate(rows, head, tablefmt="pipe", disable_numparse=True, colalign=sides)
+    assert markdown.table(head, rows, words) == expected
+
+
+def test_nothing_stays_out_of_the_collectors_sight(paper):
+    build(paper, results.records(paper))
+    assert gc.get_freeze_count() == 0
+    with pytest.raises(UsageError):
+        build(paper, [next(results.records(paper)).model_copy(update={"paper": "other"})])
+    assert gc.get_freeze_count() == 0
+
+
 def test_records_of_rows_that_are_gone_are_named(paper):
     record = next(results.records(paper))
     text = page(paper, [record, record.model_copy(update={"row": "c3d_gone"})])
@@ -326,6 +366,9 @@ def test_dashes_and_signs():
     assert markdown.signed(None, 1) == markdown.signed(math.nan, 1) == "–"
     assert markdown.signed(-0.04, 1) == "+0.0"
     assert markdown.signed(1.25, 1) == "+1.2"
+    assert markdown.signed(-1.24, 1) == "−1.2"
+    assert markdown.number(-1.24, 1) == "−1.2"
+    assert markdown.number(-0.04, 1) == "0.0"
     assert markdown.probability(0.0004) == "<0.001"
     assert markdown.probability(None) == "–"
 
@@ -363,6 +406,144 @@ def test_pages_need_neither_torch_nor_matplotlib():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=GOLDEN.parents[3]
     )
     assert json.loads(done.stdout) == []
+
+
+# ---------------------------------------------------------------- what belongs to one protocol
+
+
+@pytest.fixture(scope="module")
+def reference():
+    return tables.load(GOLDEN.parents[3] / "reference_tables")
+
+
+def special(reference, key, table, **kinds):
+    """Made-up records of one table of a real paper, with what its protocol adds."""
+    made = results.records(reference[key], tables=(table,), **kinds)
+    return [results.with_protocol_scores(record) for record in made]
+
+
+def test_labels_below_the_constant_predictor_with_every_seed_are_told_from_the_others(reference):
+    text = page(reference["mas"], special(reference, "mas", "statistics", seeds=2))
+    shown = text.partition("below 1 with each of 2 seeds for ")[2].partition("```")[0]
+    assert shown.startswith("3 of 5 labels.")
+    missed, learnt = re.findall(r"^- .*$", shown, re.M)
+    # Of two seeds 1.02 and 1.03; 0.8 and 1.1: one bad seed is enough.
+    assert missed.startswith(
+        "- Not below 1: `global_colour` 0.95 (0.80 to 1.10), `pattern1_u_location` 1.02 (1.02 to 1.03)"
+    )
+    assert re.findall(r"`(\w+)`", learnt) == ["pattern1_diverse_location", "global_u_frame", "pattern1_u_orientation"]
+    assert "`motion`" not in shown
+    assert "`joint`" not in shown
+
+
+def test_a_label_without_a_number_was_not_learnt(reference):
+    made = []
+    for record in special(reference, "mas", "statistics", seeds=2):
+        made.append(record.model_copy(update={"scores": record.scores | {"global_u_frame": math.nan}}))
+    text = page(reference["mas"], made)
+    assert "`global_u_frame` – (2 not a number)\n- Below 1: " in text
+
+
+def test_aslan_shows_the_error_over_folds_and_the_area_under_the_curve(reference):
+    text = page(reference["mas"], special(reference, "mas", "table5", seeds=2))
+    row = next(row for row in rows_of(text, "C3D, self-supervised training") if len(row) == 5 and row[3] == "0.620")
+    assert row[2:] == ["2.0", "0.620", "2"]
+
+
+def test_pictures_stand_under_what_they_show_once_for_each_network(tmp_path, reference):
+    made = special(reference, "mas", "statistics", seeds=2)
+    store = Store(tmp_path / "records")
+    for record in made:
+        store.add(record).with_name(record.pictures[0]).write_bytes(b"\x89PNG")
+    built = build(reference["mas"], made, folder=tmp_path, store=store.folder)
+    text = built.pages["mas.md"].partition("### A clip and its labels\n")[2].partition("\n### ")[0]
+    assert len(re.findall(r"\]\(records/mas/.*__seed0__.*clip\.png\)", text)) == len({tuple(r.columns) for r in made})
+    assert "seed1" not in text
+    assert "where the motion boundaries of u and v are strongest (red)" in text
+    for record in made:
+        (store.folder / record.key()).with_name(record.pictures[0]).unlink()
+    assert (
+        "A clip and its labels"
+        not in build(reference["mas"], made, folder=tmp_path, store=store.folder).pages["mas.md"]
+    )
+
+
+def test_rows_that_a_scale_leaves_out_by_default_come_with_their_command(paper):
+    recipe = results.RECIPE | {"settings": {"subset": {"table1": ["c3d_order"], "table2": ["c3d_random", "c3d_order"]}}}
+    made = [
+        r for r in results.records(paper, tables=("table1", "table2")) if (r.table, r.row) != ("table1", "c3d_random")
+    ]
+    text = section_of(page(paper, made, recipes=[recipe]), "Tiny scale, synthetic data")
+    assert (
+        "This run takes a subset of the rows by default; the rest: `--all`. "
+        "NOT RUN for that reason: Table 1 (1 row), Figure 1 (1 row)." in text
+    )
+    assert "```sh\ntox -e reproduce-small -- --scale tiny --all\n```" in text
+    whole = page(paper, results.records(paper), recipes=[recipe])
+    assert "--all" not in whole
+    assert "--all" not in page(paper, made, recipes=[results.RECIPE])
+
+
+def test_sections_come_from_the_papers_scale_and_full_data_down_and_from_many_results_to_few(paper):
+    few = [r.model_copy(update={"recipe_hash": "00" * 32}) for r in results.records(paper, seeds=9, tables=("table1",))]
+    kinds = [("tiny", "synthetic"), ("tiny", "full"), ("small", "subset"), ("tiny", "subset"), ("paper", "synthetic")]
+    made = [record for scale, scope in kinds for record in results.records(paper, seeds=1, scale=scale, scope=scope)]
+    found = [(s.scale, s.scope, s.recipe_hash[:2]) for s in sections(paper, [*few, *made])]
+    assert found == [
+        ("paper", "synthetic", "ab"),
+        ("small", "subset", "ab"),
+        ("tiny", "full", "ab"),
+        ("tiny", "subset", "ab"),
+        ("tiny", "synthetic", "ab"),
+        ("tiny", "synthetic", "00"),
+        ("paper", "full", ""),
+    ]
+
+
+def test_a_gain_of_single_seeds_has_no_spread(paper):
+    gains = page(paper, results.records(paper, seeds=1, tables=("table1",))).partition("### Pretrained against random")[
+        2
+    ]
+    values = rows_of(gains.partition("### ")[0], "C3D")[0][1:]
+    assert all(re.fullmatch(r"[+−]\d+\.\d", value) for value in values)
+    assert any(value[0] == "−" for value in values)
+
+
+def test_an_undecided_claim_says_how_many_seeds_are_missing():
+    def remark(needed, seeds, probability=0.5):
+        fields = {"paper": "p", "id": "c", "statement": "s", "where": "w", "printed_holds": None, "note": ""}
+        undecided = {"verdict": "UNDECIDED", "probability": probability, "seeds_needed": needed, "seeds": seeds}
+        claim = claims.ClaimResult(**fields, **undecided, evidence=[])
+        return pages._claim(claim, with_numbers=True).partition("\n")[0]
+
+    assert remark(5, 3).endswith("2 more seeds (5 in all) would decide)")
+    assert "; 1 more seed (2 in all) would decide)" in remark(2, 1)
+    assert "100 seeds would not decide" in remark(None, 3)
+    assert "at least 2 seeds are needed" in remark(2, 1, probability=None)
+
+
+def test_the_numbers_of_a_claim_are_a_line_for_each_row_with_intervals_and_minus_signs():
+    evidence = [
+        "t.a.x = 1.0 ± 2.5 (3 seeds)",
+        "t.a.y = 20.0 ± 0.5 (3 seeds)",
+        "t.b.x = -3.5 ± 0.25 (95 %, 2 seeds)",
+        "t.b.y not measured (NOT RUN)",
+        "t.b.z not measured (NOT RUN)",
+        "quoted numbers are left out",
+    ]
+    assert pages._numbers(evidence) == [
+        "t.a: x = 1.0 [−1.5 to 3.5], y = 20.0 [19.5 to 20.5] (3 seeds)",
+        "t.b: x = −3.50 [−3.75 to −3.25] (2 seeds)",
+        "t.b: y, z not measured (NOT RUN)",
+        "quoted numbers are left out",
+    ]
+
+
+def test_wide_tables_are_cut(reference):
+    text = page(reference["vcop-curriculum"])
+    printed = text.partition("### Table VI:")[2].partition("```")[0]
+    assert [len(row) for row in rows_of(printed, "Printed")] == [7, 7]
+    assert max(len(line) for line in printed.splitlines() if line.startswith("|")) < 140
 
 
 if __name__ == "__main__":

@@ -260,3 +260,9 @@ def test_videos_of_one_recording_are_not_independent():
 
 def test_one_group_says_nothing():
     assert statistics.video_interval(statistics.cluster([["a", "a"]]), [np.array([1.0, 0.0])], [1]) is None
+
+
+@given(st.lists(st.floats(0, 100), min_size=1, max_size=60), st.floats(0, 1))
+def test_sorted_quantile_equals_numpys_to_the_last_bit(values, probability):
+    ordered = np.sort(values)
+    assert statistics.sorted_quantile(ordered, probability) == np.quantile(ordered, probability)

@@ -72,6 +72,7 @@ FAULTS = {
     "printed-without-erratum": "table1 row ours: hmdb51 has printed without erratum; say why it is read otherwise",
     "repeated-column": "table1 columns: the id 'ucf101' appears twice",
     "repeated-row": "table1 rows: the id 'ours' appears twice",
+    "repeated-split": "table1 column hmdb51 splits [1, 2, 1] name one twice",
     "repeated-table": "tables: the id 'table1' appears twice",
     "settings-of-wrong-type": "table1 column ucf101: settings is 16: input should be a valid dictionary",
     "short-row": "table1 row ours: 1 value for 2 columns",
@@ -80,6 +81,9 @@ FAULTS = {
     "text-for-a-number": "table1 row ours: values is '28.4': input should be a valid number",
     "tolerance-without-reason": "table1 tolerance: missing key 'reason'",
     "unknown-better": "table1 column ucf101: unknown better 'higher'; choose one of high, low, none",
+    "unknown-dataset": (
+        "table1 column hmdb51: unknown dataset 'hmdb-51'; choose one of ucf101, hmdb51, aslan, yupenn, activitynet-qa"
+    ),
     "unknown-key-in-column": "table1 column ucf101: unknown key 'metrics'",
     "unknown-key-in-file": "unknown key 'claim'; a file has [paper], [[table]] and [[figure]]",
     "unknown-key-in-paper": "paper: unknown key 'year'",
@@ -91,12 +95,14 @@ FAULTS = {
     "unknown-key-in-table": "table1: unknown key 'page'",
     "unknown-key-in-tolerance": "table1 tolerance: unknown key 'sd'",
     "unknown-protocol": (
-        "table1: unknown protocol 'recognise'; choose one of order-accuracy, pretext, clip-retrieval, "
-        "video-retrieval, cross-retrieval, layer-retrieval, recognition, training-curve, video-qa, aslan, yupenn, cost"
+        "table1: unknown protocol 'recognise'; choose one of order-accuracy, statistics-errors, ranking-accuracy, "
+        "pretext, clip-retrieval, video-retrieval, cross-retrieval, layer-retrieval, recognition, training-curve, "
+        "video-qa, aslan, yupenn, cost"
     ),
     "unknown-source": "table1 row ours: unknown source 'ours'; choose one of own, cited",
     "unknown-unit": (
-        "table1 column ucf101: unknown unit 'percents'; choose one of percent, millions, gmacs, loss, auc, error, count"
+        "table1 column ucf101: unknown unit 'percents'; "
+        "choose one of percent, millions, gmacs, loss, auc, error, count, samples, epochs"
     ),
     "weights-for-some-columns": "table1 row ours: weights says nothing for column 'hmdb51'",
     "weights-for-unknown-column": (
