@@ -345,7 +345,7 @@ def evaluate(
         raise UsageError(f"--splits {splits}: give official split numbers, such as 1 or 1,2,3")
     paper = paper or ("mas" if protocol in ("aslan", "yupenn") else "vcop")
     asked = runner.evaluation(checkpoint, backbone, protocol, dataset, numbers, runner.load_recipe(paper, scale))
-    request = _asked(seeds, device, skip_unreadable)
+    request = _asked(seeds, device, skip_unreadable, everything=True)
     run = preparation.work_out(asked, runner.load_recipe(paper, scale), data_root, request, runs)
     run.data.roots["checkpoint"] = checkpoint.resolve()
     store = Store(runs / "records")

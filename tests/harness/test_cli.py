@@ -417,3 +417,37 @@ def test_evaluate_measures_an_imported_checkpoint(harness, made, tmp_path):
     (imported,) = Store(tmp_path / "runs/records").read("imported")
     (random,) = Store(tmp_path / "runs/records").read("vcop")
     assert imported.scores == random.scores
+
+
+@pytest.mark.parametrize(("protocol", "total"), [("aslan", 280), ("yupenn", 84)])
+def test_evaluate_probes_any_backbone(harness, tmp_path, protocol, total):
+    import torch
+
+    from suite import backbones
+
+    torch.manual_seed(0)
+    torch.save(backbones.build("c3d5", 16, (8, 32, 32)).state_dict(), tmp_path / "c3d5.pt")
+    words = ("--backbone", "c3d5", "--protocol", protocol, "--scale", "tiny", "--device", "cpu")
+    code, out, err = harness("evaluate", "--checkpoint", tmp_path / "c3d5.pt", "--runs", tmp_path / "runs", *words)
+    assert code == 0, err
+    (record,) = Store(tmp_path / "runs/records").read("imported")
+    assert (record.protocol, record.dataset, record.counts["total"]) == (protocol, protocol, total)
+    assert f"{record.scores['accuracy']:.2f}" in out
+    # The paper of the probes gives the settings unless another is named.
+    assert record.settings["video"]["pixels"] == "rgb-mean"
+
+
+def test_retrieval_on_a_probes_dataset_is_refused(harness, tmp_path):
+    (tmp_path / "x.pt").write_bytes(b"")
+    words = ("--backbone", "r3d", "--protocol", "clip-retrieval", "--dataset", "aslan")
+    fails(
+        harness("evaluate", "--checkpoint", tmp_path / "x.pt", *words), "--dataset aslan: choose one of ucf101, hmdb51"
+    )
+
+
+def test_rows_that_train_on_what_is_not_there_are_left_out(harness, made, tmp_path):
+    words = ("--tables", "table4", "--datasets", "ucf101", "--data-root", made, "--runs", tmp_path)
+    code, out, err = harness("plan", "mas", *words)
+    assert code == 0, err
+    assert "not planned: table4 ours_kinetics: the data root does not hold kinetics400" in out
+    fails(harness("plan", "mas", *words, "--rows", "ours_kinetics"), "nothing of what was asked for can be run")

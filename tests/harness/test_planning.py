@@ -104,6 +104,23 @@ def test_the_labels_decide_whether_flow_is_an_input():
     assert "store" not in flow.config["flow"]
 
 
+def test_another_method_of_flow_takes_none_of_the_first_ones_parameters():
+    paper = tables.load_paper(ROOT / "reference_tables" / "mas.toml")
+    settings = runner.load_recipe("mas", "tiny").settings.model_dump(mode="json")
+    settings["flow"]["method"] = "dis"
+    data = runner.official_data(list(DATASETS)).facts
+    asked = plan.Request(tables=("statistics",))
+    built = planning.build(paper, settings, data, runner.suite_facts(), asked)
+    assert [stage.config["flow"] for stage in of_kind(built, "flow")] == [{"method": "dis"}]
+
+
+def test_flow_on_the_fly_is_another_recipe():
+    recipe = runner.load_recipe("mas", "tiny")
+    flow = recipe.settings.flow.model_copy(update={"store": False})
+    other = recipe.model_copy(update={"settings": recipe.settings.model_copy(update={"flow": flow})})
+    assert other.hash() != recipe.hash()
+
+
 def test_the_extractors_of_the_similarity_probe():
     built = build("mas", tables=("table5",))
 

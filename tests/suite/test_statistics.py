@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from suite.errors import InputError
 from suite.papers import statistics
 from suite.seeding import generator
+from suite.video import decode, transforms
 from suite.video.flow import flow as computed_flow
 
 # ---------------------------------------------------------------- the paper's equations, one pixel after the other
@@ -219,6 +220,18 @@ def test_a_batch_has_the_labels_of_its_clips_at_the_papers_size():
     with torch.autocast("cpu", torch.bfloat16):
         assert torch.equal(statistics.motion_labels(torch.from_numpy(flows)), moved)
         assert torch.equal(statistics.appearance_labels(clips), seen)
+
+
+def test_labels_of_a_real_clip(shared_data):
+    """Sixteen frames of a real video with their computed flow, cut to the size where the slow evaluation takes seconds."""
+    root = shared_data / "ucf101-six-small"
+    path = sorted((root / "UCF-101").rglob("*.avi"))[0]
+    frames = transforms.resize(decode.Reader().frames(path, range(16)), (32, 43))
+    fields = computed_flow(frames, {"method": "brox"})
+    clip = transforms.centre_crop(frames, 32)
+    cut = transforms.centre_crop(fields.movedim(1, -1), 32).movedim(-1, 1)
+    assert statistics.motion_labels(cut[None])[0].tolist() == slow_motion_labels(cut.numpy())
+    assert statistics.appearance_labels(clip[None])[0].tolist() == slow_appearance_labels(clip.numpy())
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
