@@ -17,6 +17,8 @@ from collections.abc import Iterator
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from suite.backbones.staged import Staged
+
 
 class ConvBNReLU(nn.Module):
     """3x3x3 convolution with bias, batch normalisation, ReLU; the map keeps its size."""
@@ -30,7 +32,7 @@ class ConvBNReLU(nn.Module):
         return F.relu(self.bn(self.conv(x)), inplace=True)
 
 
-class C3D(nn.Module):
+class C3D(Staged):
     """C3D; see the table at the top of this file. A stage's map is the output of its last ReLU, before the pooling."""
 
     def __init__(self, width: int = 64):
@@ -45,8 +47,7 @@ class C3D(nn.Module):
         self.conv5a = ConvBNReLU(8 * width, 8 * width)
         self.conv5b = ConvBNReLU(8 * width, 8 * width)
 
-    def _walk(self, x: Tensor) -> Iterator[tuple[str, Tensor]]:
-        """Name and map of each stage in turn; a map that the caller drops is freed before the next one."""
+    def walk(self, x: Tensor) -> Iterator[tuple[str, Tensor]]:
         x = self.conv1(x)
         yield "conv1", x
         x = self.conv2(max_pool(x, (1, 2, 2)))
@@ -57,16 +58,6 @@ class C3D(nn.Module):
         yield "conv4", x
         x = self.conv5b(self.conv5a(max_pool(x, (2, 2, 2))))
         yield "conv5", x
-
-    def stages(self, x: Tensor) -> dict[str, Tensor]:
-        """[B, 3, T, H, W] -> the maps of conv1 to conv5, each [B, C, t, h, w]."""
-        return dict(self._walk(x))
-
-    def conv5_map(self, x: Tensor) -> Tensor:
-        """[B, 3, T, H, W] -> the last map [B, 8*width, t, h, w]; holds no earlier map."""
-        for _, stage in self._walk(x):  # noqa: B007 (the last one is wanted)
-            pass
-        return stage
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, 3, T, H, W] -> features [B, 8*width]: the mean of conv5 over frames, height and width."""

@@ -20,12 +20,14 @@ from collections.abc import Iterator, Sequence
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from suite.backbones.staged import Staged
+
 POOLS = ((1, 2, 2), (2, 2, 2), (2, 2, 2), (2, 2, 2), (2, 2, 2))
 # Standard deviation of the convolutions' first weights at width 64 (authors' code); their biases start at 0.
 CONVOLUTION_STD = 0.01
 
 
-class C3D5(nn.Module):
+class C3D5(Staged):
     """C3D with five convolutions; see the table at the top of this file. A stage's map is its ReLU, before the pooling.
 
     Args:
@@ -45,23 +47,12 @@ class C3D5(nn.Module):
         self.conv4 = convolution(4 * width, 4 * width, std)
         self.conv5 = convolution(4 * width, 4 * width, std)
 
-    def _walk(self, x: Tensor) -> Iterator[tuple[str, Tensor]]:
-        """Name and map of each stage in turn; a map that the caller drops is freed before the next one."""
+    def walk(self, x: Tensor) -> Iterator[tuple[str, Tensor]]:
         for stage, name in enumerate(("conv1", "conv2", "conv3", "conv4", "conv5")):
             if stage:
                 x = max_pool(x, POOLS[stage - 1])
             x = F.relu(getattr(self, name)(x), inplace=True)
             yield name, x
-
-    def stages(self, x: Tensor) -> dict[str, Tensor]:
-        """[B, 3, T, H, W] -> the maps of conv1 to conv5, each [B, C, t, h, w]."""
-        return dict(self._walk(x))
-
-    def conv5_map(self, x: Tensor) -> Tensor:
-        """[B, 3, T, H, W] -> the last map [B, 4*width, t, h, w], before its pooling; holds no earlier map."""
-        for _, stage in self._walk(x):  # noqa: B007 (the last one is wanted)
-            pass
-        return stage
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, 3, T, H, W] -> features [B, feature_size]: conv5 after its pooling, flattened channel by channel.

@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from suite.backbones.c3d import max_pool
+from suite.backbones.staged import Staged
 
 # Makes a convolution without bias from (inputs, outputs, kernel, stride, padding), the last three as (t, h, w).
 Convolution = Callable[..., nn.Module]
@@ -61,7 +62,7 @@ class ResidualBlock(nn.Module):
         return F.relu(shortcut + residual, inplace=True)
 
 
-class R3D(nn.Module):
+class R3D(Staged):
     """R3D; see the table at the top of this file. A stage's map is the output of its last ReLU."""
 
     def __init__(self, width: int = 64, convolution: Convolution = plain_convolution):
@@ -73,21 +74,10 @@ class R3D(nn.Module):
         self.conv4 = ResidualBlock(2 * width, 4 * width, 2, convolution)
         self.conv5 = ResidualBlock(4 * width, 8 * width, 2, convolution)
 
-    def _walk(self, x: Tensor) -> Iterator[tuple[str, Tensor]]:
-        """Name and map of each stage in turn; a map that the caller drops is freed before the next one."""
+    def walk(self, x: Tensor) -> Iterator[tuple[str, Tensor]]:
         for name in ("conv1", "conv2", "conv3", "conv4", "conv5"):
             x = getattr(self, name)(x)
             yield name, x
-
-    def stages(self, x: Tensor) -> dict[str, Tensor]:
-        """[B, 3, T, H, W] -> the maps of conv1 to conv5, each [B, C, t, h, w]."""
-        return dict(self._walk(x))
-
-    def conv5_map(self, x: Tensor) -> Tensor:
-        """[B, 3, T, H, W] -> the last map [B, 8*width, t, h, w]; holds no earlier map."""
-        for _, stage in self._walk(x):  # noqa: B007 (the last one is wanted)
-            pass
-        return stage
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, 3, T, H, W] -> features [B, 8*width]: the mean of conv5 over frames, height and width."""

@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock, conv1x1
 
 from suite.backbones.r3d import ResidualBlock, plain_convolution
+from suite.backbones.staged import Staged
 from suite.errors import InputError
 
 
@@ -41,7 +42,7 @@ class Stem(nn.Module):
         return F.relu(self.bn(self.conv(x)), inplace=True)
 
 
-class ResNet3D(nn.Module):
+class ResNet3D(Staged):
     """3D ResNet-18; see the table at the top of this file. A stage's map is the output of its last ReLU."""
 
     def __init__(self, width: int = 64):
@@ -54,23 +55,12 @@ class ResNet3D(nn.Module):
         self.conv5 = _two_blocks(4 * width, 8 * width, 2)
         _initialise(self, nn.Conv3d)
 
-    def _walk(self, x: Tensor) -> Iterator[tuple[str, Tensor]]:
-        """Name and map of each stage in turn; a map that the caller drops is freed before the next one."""
+    def walk(self, x: Tensor) -> Iterator[tuple[str, Tensor]]:
         for name in ("conv1", "conv2", "conv3", "conv4", "conv5"):
             if name == "conv2":
                 x = F.max_pool3d(x, 3, stride=2, padding=1)
             x = getattr(self, name)(x)
             yield name, x
-
-    def stages(self, x: Tensor) -> dict[str, Tensor]:
-        """[B, 3, T, H, W] -> the maps of conv1 to conv5, each [B, C, t, h, w]."""
-        return dict(self._walk(x))
-
-    def conv5_map(self, x: Tensor) -> Tensor:
-        """[B, 3, T, H, W] -> the last map [B, 8*width, t, h, w]; holds no earlier map. t is 1 for up to 16 frames."""
-        for _, stage in self._walk(x):  # noqa: B007 (the last one is wanted)
-            pass
-        return stage
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, 3, T, H, W] -> features [B, 8*width]: the mean of conv5 over frames, height and width."""

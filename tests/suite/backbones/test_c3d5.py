@@ -80,7 +80,7 @@ def test_stages_map_and_feature_agree():
         x = F.max_pool3d(x, kernel, kernel, ceil_mode=True)
     torch.testing.assert_close(feature, x.flatten(1))
     # Later stages have not overwritten earlier maps.
-    assert torch.equal(stages["conv1"], next(network._walk(clips))[1])
+    assert torch.equal(stages["conv1"], next(network.walk(clips))[1])
 
 
 def test_initialisation_is_the_authors_and_follows_the_seed():

@@ -119,7 +119,7 @@ def test_stages_map_and_feature_agree(name):
     torch.testing.assert_close(feature, F.adaptive_avg_pool3d(last, 1).flatten(1))
     # Every stage ends in a ReLU, and later stages have not overwritten earlier maps.
     assert all(x.min() >= 0 for x in stages.values())
-    assert torch.equal(stages["conv1"], next(network._walk(clips))[1])
+    assert torch.equal(stages["conv1"], next(network.walk(clips))[1])
 
 
 @pytest.mark.parametrize("name", VCOP)
