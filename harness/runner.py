@@ -489,7 +489,15 @@ def regression_slice(paper: str, runs: Path) -> dict[str, dict]:
 
 
 def regression_spread(paper: str, runs: Path) -> dict[str, dict[str, float]]:
-    """The slice's trained scores with two seeds under every instruction set: name -> setting -> score."""
+    """The slice's trained scores with two seeds under every instruction set: name -> setting -> score.
+
+    Raises UsageError for a slice without trained scores.
+    """
+    from suite import regression
+
+    with _suite_errors():
+        if "trained" not in regression.parts(paper):
+            raise UsageError(f"the slice of {paper} has no trained scores; leave --measure out")
     measured: dict[str, dict[str, float]] = {}
     for switch, value in golden.INSTRUCTION_SETS:
         before = os.environ.get(switch)
@@ -518,12 +526,12 @@ def _regression(paper: str, runs: Path, parts: tuple[str, ...], seeds: tuple[int
     settings = recipe.settings.model_dump(mode="json", exclude_unset=True)
     threads = recipe.settings.compute.threads
     with _suite_errors():
-        costs = regression.parts(paper)
+        costs, datasets = regression.parts(paper), regression.datasets(paper)
     with executors.locked(folder):
         for earlier in folder.iterdir():
             if earlier.is_dir():
                 shutil.rmtree(earlier)
-        data = synthetic_data(list(regression.DATASETS), recipe, folder)
+        data = synthetic_data(list(datasets), recipe, folder)
         built, wanted = Plan(), {}
         inputs = {}
         for name, facts in data.facts.items():

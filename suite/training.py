@@ -152,7 +152,7 @@ class _Run:
                 parameter.data = parameter.data.contiguous(memory_format=torch.channels_last_3d)
         self.training, self.validation, self.optimisation = training, validation, optimisation
         self.folder, self.seed, self.device, self.workers = folder, seed, device, workers
-        self.optimiser = _optimiser(network, optimisation)
+        self.optimiser = optimiser(network, optimisation)
         self.state = Progress()
         self.best = _copy(network.state_dict())
         self.batches_per_epoch = -(-len(training) // optimisation.batch)
@@ -310,7 +310,8 @@ def _together(outcomes: list[tuple[float, Outcome]]) -> Outcome:
     return Outcome(loss, sum(counted) if counted else None, parts)
 
 
-def _optimiser(network: nn.Module, settings: Optimisation) -> torch.optim.Optimizer:
+def optimiser(network: nn.Module, settings: Optimisation) -> torch.optim.Optimizer:
+    """The optimiser of a recipe over the parameters that learn."""
     learnt = [parameter for parameter in network.parameters() if parameter.requires_grad]
     if settings.weight_decay_on == "linear":
         linear = {id(module.weight) for module in network.modules() if isinstance(module, nn.Linear)}

@@ -1,0 +1,245 @@
+"""Skip-Clip's slice: what is drawn of a video, its two encoders, how fixed weights rank, and first steps with all losses."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from suite import recipe
+from suite.regression import (
+    FLOAT32,
+    FLOAT64,
+    WEIGHTS,
+    Exact,
+    Given,
+    Native,
+    Near,
+    Painted,
+    fix_weights,
+    parameters,
+    pretext_steps,
+    recipe_hashes,
+    within,
+)
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from suite.stages import Job
+
+DATASETS = ("ucf101",)
+# Of the test videos that fixed weights rank and recognise, every so many.
+EVERY = 3
+# Seed of the weights that rank: of three, the one that ranks most clearly. Scores of two targets differ by 3e-5 at least, 200
+# times what they move by between processors.
+RANKED = 9
+
+
+def _data(job: Job, settings: recipe.Scale) -> dict:
+    """Networks, where targets lie, losses of given scores, and what every random draw comes to."""
+    data = Native(job, "ucf101", settings)
+    exact = recipe_hashes("skip-clip") | {"fingerprint/ucf101": data.dataset.fingerprint()}
+    exact |= _networks() | _layouts() | _drawn(data, settings)
+    return {"exact": exact, "near": _losses()}
+
+
+def _pretext(settings: recipe.Scale, weights: str = "skip-clip") -> tuple[dict, dict]:
+    """The settings that the pretext task takes: of a pretraining and of the clips. Crops are not resized: see the package."""
+    chosen = settings.pretraining[weights]
+    side = round(chosen.crop_scale * min(chosen.resize))
+    return chosen.model_dump(mode="json") | {"size": side}, settings.video.model_dump(mode="json")
+
+
+def _networks() -> Exact:
+    """Parameters of both encoders, with and without the rotation head, and the sizes of their last maps."""
+    import torch
+
+    from suite import backbones
+    from suite.papers import skip_clip
+
+    found: Exact = {}
+    for scale in ("paper", "tiny"):
+        settings = recipe.load("skip-clip", scale).settings
+        # Sizes need neither memory nor time.
+        with torch.device("meta"):
+            backbone = backbones.build("resnet18-3d", settings.width).eval()
+            found[f"parameters/{scale}/resnet18-3d"] = parameters(backbone)
+            for weights in ("skip-clip", "rank", "skip-clip-long-targets"):
+                chosen = settings.pretraining[weights].model_dump(mode="json")
+                network = skip_clip.network(backbone, chosen, settings.video.model_dump(mode="json")).eval()
+                found[f"parameters/{scale}/{weights}"] = parameters(network)
+                side = chosen["size"]
+                context = torch.empty(1, settings.video.clip_length, side, side, 3, dtype=torch.uint8)
+                targets = torch.empty(2, chosen["target_length"], side, side, 3, dtype=torch.uint8)
+                found[f"maps/{scale}/{weights}"] = [
+                    *network.context_map(context).shape[1:],
+                    *network.target_maps(targets).shape[1:],
+                ]
+    return found
+
+
+def _layouts() -> Exact:
+    """Frames from the context's first to the last target's last, and first frames of the targets of a context from 10 on."""
+    from suite.papers import skip_clip
+
+    found: Exact = {}
+    for scale in recipe.SCALES:
+        settings = recipe.load("skip-clip", scale).settings
+        for weights in ("skip-clip", "skip-clip-long-targets"):
+            chosen = settings.pretraining[weights]
+            layout = skip_clip.Layout(settings.video.clip_length, chosen.targets, chosen.rate, chosen.target_length)
+            context, targets = layout.indices(10)
+            firsts = [target[0] for target in targets]
+            found[f"layout/{scale}/{weights}"] = [layout.span(), context[-1], *firsts, targets[-1][-1]]
+    return found
+
+
+def _drawn(data: Native, settings: recipe.Scale) -> Exact:
+    """Time, direction, crop and mirroring of samples as seed 0 draws them."""
+    from suite.papers import skip_clip
+
+    found: Exact = {}
+    train = data.dataset.splits[1].train
+    for weights in ("skip-clip", "skip-clip-long-targets"):
+        pretraining, video = _pretext(settings, weights)
+        eligible = skip_clip.eligible(train, data.frames, pretraining, video)
+        found[f"counts/{weights}/long-enough"] = len(eligible)
+        given = Given(data.frames, Painted(*settings.pretraining[weights].resize))
+        for epoch, training in ((0, True), (1, True), (0, False)):
+            samples = skip_clip.samples(given, eligible, pretraining, video, seed=0, training=training)
+            where = f"epoch{epoch}" if training else "validation"
+            for index in range(3):
+                context, targets = samples[epoch, index]
+                # Frames of the context's ends and of each target's start, then top row, left and right column.
+                frames = [*context[[0, -1], 0, 0, 0].tolist(), *targets[:, 0, 0, 0, 0].tolist()]
+                crop = [*targets[-1, -1, 0, 0, 1:].tolist(), int(targets[-1, -1, 0, -1, 2])]
+                found[f"samples/{weights}/{where}-sample{index}"] = frames + crop
+    return found
+
+
+def _losses() -> Near:
+    """Both hinge losses of drawn maps, and their scores, in float64."""
+    import numpy as np
+    import torch
+
+    from suite.papers import skip_clip
+
+    draw = np.random.Generator(np.random.PCG64(WEIGHTS))
+    context, targets = (torch.from_numpy(draw.random(shape)) for shape in ((3, 8, 2, 2), (3, 5, 8, 2, 2)))
+    found = {}
+    for score in ("grid", "vector"):
+        cells = [skip_clip.unit_cells(maps, score) for maps in (context, targets)]
+        scores, negatives = skip_clip.similarities(*cells).mean(2), skip_clip.negative_scores(*cells)
+        found[f"losses/{score}/score"] = scores.mean().item()
+        found[f"losses/{score}/negative-score"] = negatives.mean().item()
+        found[f"losses/{score}/rank"] = skip_clip.rank_loss(scores, 0.05).item()
+        found[f"losses/{score}/contrastive"] = skip_clip.contrastive_loss(scores, negatives, 0.05).item()
+    return within(FLOAT64, found)
+
+
+# ---------------------------------------------------------------------------------------------------- fixed weights
+
+
+def _evaluation(job: Job, settings: recipe.Scale) -> dict:
+    """Pairs of targets that fixed weights rank in their order, and test videos that they recognise by all windows."""
+    import numpy as np
+    from torch import nn
+
+    from suite.evaluation import finetuning, recognition
+    from suite.papers import skip_clip
+
+    data = Native(job, "ucf101", settings)
+    tested = data.dataset.splits[1].test[::EVERY]
+    pretraining, video = _pretext(settings)
+    videos = skip_clip.eligible(tested, data.frames, pretraining, video)
+    given = Given(data.frames, data.source)
+    samples = skip_clip.samples(given, videos, pretraining, video, seed=0, training=False)
+    network = fix_weights(_network(settings), RANKED)
+    ranked = skip_clip.ranking_accuracy(network, samples, pretraining["optimisation"]["batch"], "cpu")
+    job.runtime.progress(1, 2)
+    layer = nn.Linear(network.backbone.feature_size, len(data.dataset.classes))
+    logits = recognition.test(
+        fix_weights(finetuning.RecognitionNetwork(network.backbone, layer), WEIGHTS),
+        data.source,
+        tested,
+        data.frames,
+        clip_length=settings.video.clip_length,
+        clips="windows",
+        crop=settings.video.crop,
+    )
+    return {
+        "exact": {
+            "evaluation/ranking/pairs-in-order": [int(hits) for hits in ranked.hits],
+            "evaluation/ranking/pairs": len(ranked.hits) * ranked.pairs,
+            "evaluation/recognition/right": sum(
+                int(row.argmax() == video.label) for row, video in zip(logits, tested, strict=True)
+            ),
+            "evaluation/recognition/total": len(logits),
+        },
+        "near": within(
+            FLOAT32,
+            {
+                "evaluation/ranking/score": float(ranked.scores.mean(dtype=np.float64)),
+                "evaluation/recognition/logit-size": float(np.abs(logits).mean()),
+            },
+        ),
+    }
+
+
+def _network(settings: recipe.Scale) -> nn.Module:
+    from suite import backbones
+    from suite.papers import skip_clip
+
+    return skip_clip.network(backbones.build("resnet18-3d", settings.width), *_pretext(settings))
+
+
+# ---------------------------------------------------------------------------------------------------- training
+
+
+def _steps(job: Job, settings: recipe.Scale) -> dict:
+    """First steps of the pretraining with all losses on."""
+    from suite.papers import skip_clip
+
+    pretraining, video = _pretext(settings)
+    data = Native(job, "ucf101", settings)
+    videos = skip_clip.eligible(data.dataset.splits[1].train, data.frames, pretraining, video)
+    given = Given(data.frames, data.source)
+    samples = skip_clip.samples(given, videos, pretraining, video, seed=0, training=True)
+    chosen = settings.pretraining["skip-clip"]
+    first, steps = pretext_steps(lambda: _network(settings), samples, chosen.optimisation, _loss)
+    numbers = {"all": first.loss.item()}
+    numbers |= {name: part.item() for name, part in first.parts.items() if name.endswith("loss")}
+    return {
+        "near": within(FLOAT32, {f"first-step-loss/{name}": value for name, value in numbers.items()})
+        | within(FLOAT64, {f"float64-{name}": value for name, value in steps.items()})
+    }
+
+
+def _loss(network: nn.Module, context: Tensor, targets: Tensor) -> Tensor:
+    """The sum of the three losses in float64; target i is turned i times."""
+    import torch
+    from torch.nn.functional import cross_entropy
+
+    from suite.papers import skip_clip
+    from suite.video import transforms
+
+    batch, count = targets.shape[:2]
+    frames = targets.flatten(0, 1)
+    turns = torch.arange(count).repeat(batch) % skip_clip.ROTATIONS
+    both = transforms.to_network(torch.cat([frames, skip_clip.rotated(frames, turns)])).double()
+    maps, turned = network.target_encoder(both.squeeze(2)).chunk(2)
+    seen = network.backbone.conv5_map(transforms.to_network(context).double()).squeeze(2)
+    cells = skip_clip.unit_cells(maps, network.score).unflatten(0, (batch, count))
+    around = skip_clip.unit_cells(seen, network.score)
+    scores = skip_clip.similarities(around, cells).mean(2)
+    return (
+        skip_clip.rank_loss(scores, network.rank_margin)
+        + skip_clip.contrastive_loss(scores, skip_clip.negative_scores(around, cells), network.negative_margin)
+        + cross_entropy(network.rotation_head(turned.mean((2, 3))), turns)
+    )
+
+
+PARTS = {
+    "evaluation": (_evaluation, 60.0),
+    "steps": (_steps, 60.0),
+    "data": (_data, 10.0),
+}

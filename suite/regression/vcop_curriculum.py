@@ -1,0 +1,218 @@
+"""The curricula's slice: tuples of every length, which videos are easy, features of each layer, first steps on four clips."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING
+
+from suite import recipe
+from suite.regression import (
+    FLOAT32,
+    WEIGHTS,
+    Exact,
+    Given,
+    Native,
+    Painted,
+    corner,
+    digest,
+    fix_weights,
+    parameters,
+    recipe_hashes,
+    within,
+)
+from suite.regression.vcop import order_steps, retrieved
+
+if TYPE_CHECKING:
+    from suite.stages import Job
+
+NETWORKS = ("c3d", "r3d", "r2plus1d")
+DATASETS = ("ucf101",)
+LAYERS = ("layer1", "layer2", "layer3", "layer4", "layer5")
+# The task-based curriculum: each starts from the one before.
+TASKS = ("16-8-3", "16-8-4", "16-8-5")
+# Every so many videos are taken with fixed weights, and of each so many clips.
+EVERY, CLIPS = 6, 3
+# Softmax of the right order of eight videos in three recorded epochs; below 0.25 the order was wrong. The fourth equals the
+# recipe's threshold once, the sixth is right with less, the seventh always just above.
+SOFTMAX = (
+    (0.9, 0.95, 0.99),
+    (0.9, 0.95, 0.3),
+    (0.1, 0.2, 0.3),
+    (0.9, 0.8, 0.99),
+    (1.0, 1.0, 1.0),
+    (0.7, 0.95, 0.9),
+    (0.81, 0.82, 0.83),
+    (0.85, 0.1, 0.85),
+)
+
+
+def _data(job: Job, settings: recipe.Scale) -> dict:
+    """Tuples of every pretraining, networks, layers' features, hold-outs and draws along the curriculum, easy videos."""
+    data = Native(job, "ucf101", settings)
+    exact = recipe_hashes("vcop-curriculum") | {"fingerprint/ucf101": data.dataset.fingerprint()}
+    exact |= _tuples() | _networks(settings) | _drawn(data, settings) | _easy(settings)
+    return {"exact": exact}
+
+
+def _pretext(settings: recipe.Scale, weights: str) -> tuple[dict, dict]:
+    """The settings that a pretraining's task takes: its own and those of the clips."""
+    return settings.pretraining[weights].model_dump(mode="json"), settings.video.model_dump(mode="json")
+
+
+def _tuples() -> Exact:
+    """Clip length, clips, interval, frames from first to last, and orders of each pretraining; and all orders."""
+    from suite.papers import vcop
+    from suite.video import clips
+
+    found: Exact = {}
+    for scale in recipe.SCALES:
+        settings = recipe.load("vcop-curriculum", scale).settings
+        length = settings.video.clip_length
+        for weights, chosen in settings.pretraining.items():
+            span = clips.tuple_span(chosen.tuple_length, length, chosen.interval)
+            orders = len(vcop.orders(chosen.tuple_length))
+            found[f"tuples-of/{scale}/{weights}"] = [length, chosen.tuple_length, chosen.interval, span, orders]
+    for number in (3, 4, 5):
+        orders = vcop.orders(number)
+        found[f"orders/{number}-clips"] = digest(orders)
+        found[f"orders/{number}-clips-last-but-one"] = list(orders[-2])
+        found[f"tuple-starts/{number}-clips"] = clips.tuple_starts(7, number, 16, 8)
+    return found
+
+
+def _networks(settings: recipe.Scale) -> Exact:
+    """Parameters of the networks of each tuple length, what learns of R3D above a frozen stage, and features of each layer."""
+    import torch
+    from torch import nn
+
+    from suite import backbones
+    from suite.evaluation import features, finetuning
+    from suite.papers import vcop
+
+    found: Exact = {}
+    for scale, chosen in (("paper", recipe.load("vcop-curriculum", "paper").settings), ("tiny", settings)):
+        clip = (chosen.video.clip_length, chosen.video.crop, chosen.video.crop)
+        # Sizes need neither memory nor time.
+        with torch.device("meta"):
+            inputs = torch.empty(1, 3, *clip)
+            for name in NETWORKS:
+                backbone = backbones.build(name, chosen.width).eval()
+                sizes = [features.pooled(backbone, inputs, layer).shape[1] for layer in LAYERS]
+                found[f"layer-features/{scale}/{name}"] = sizes
+                for weights in TASKS:
+                    network = vcop.network(backbone, *_pretext(chosen, weights))
+                    found[f"parameters/{scale}/{name}-{weights}"] = parameters(network)
+            for stage in finetuning.STAGES:
+                backbone = backbones.build("r3d", chosen.width)
+                frozen = finetuning.RecognitionNetwork(
+                    backbone, nn.Linear(backbone.feature_size, 101), freeze_below=stage
+                )
+                learnt = sum(each.numel() for each in frozen.parameters() if each.requires_grad)
+                found[f"parameters/{scale}/r3d-learnt-from-{stage}"] = learnt
+    return found
+
+
+def _drawn(data: Native, settings: recipe.Scale) -> Exact:
+    """Videos that are long enough, hold-outs that follow each other, and tuples as seed 0 draws them."""
+    from suite.evaluation import finetuning
+    from suite.papers import vcop
+
+    found: Exact = {}
+    train, holdout = data.dataset.splits[1].train, settings.holdout["ucf101"]
+    given = Given(data.frames, Painted(*settings.video.resize))
+    before: list[str] = []
+    for weights in TASKS:
+        pretraining, video = _pretext(settings, weights)
+        eligible = vcop.eligible(train, data.frames, pretraining, video)
+        held = round(len(eligible) * holdout.videos / holdout.of)
+        _, validation = finetuning.hold_out(eligible, held, 0, frozenset(before))
+        names = [each.name for each in validation]
+        found[f"counts/{weights}/long-enough"] = len(eligible)
+        found[f"counts/{weights}/held-out-before"] = len({*names} & {*before})
+        found[f"hold-out/{weights}"] = digest(names)
+        before = names
+        for where, training in (("epoch0", True), ("validation", False)):
+            samples = vcop.samples(given, eligible, pretraining, video, seed=0, training=training)
+            for index in range(3):
+                clips, target = samples[0, index]
+                found[f"tuples/{weights}/{where}-sample{index}"] = [
+                    target,
+                    *(n for clip in clips for n in corner(clip)),
+                ]
+    return found
+
+
+def _easy(settings: recipe.Scale) -> Exact:
+    """Which videos of given softmax values are easy at three thresholds, and what is drawn of the others afterwards."""
+    import torch
+
+    from suite.datasets import Video
+    from suite.papers import vcop, vcop_curriculum
+
+    chosen, (pretraining, video) = settings.pretraining["16-8-3-sample"], _pretext(settings, "16-8-3-sample")
+    videos = [Video(f"{index}.avi", f"{index}.avi", 0, str(index)) for index in range(len(SOFTMAX))]
+    confidence = torch.tensor(SOFTMAX, dtype=torch.float64)
+    recorded = vcop_curriculum.Recorded(tuple(each.name for each in videos), confidence, confidence > 0.25)
+    found: Exact = {}
+    for threshold in (0.0, 0.5, chosen.sample.threshold):
+        found[f"easy-videos/above-{threshold}"] = recorded.easy(threshold).int().tolist()
+    given = Given({each.name: 48 for each in videos}, Painted(*settings.video.resize))
+    samples = vcop.samples(given, videos, pretraining, video, seed=0, training=True)
+    first = chosen.optimisation.epochs + chosen.sample.record_epochs
+    hard = vcop_curriculum.HardSamples(samples, recorded.easy(chosen.sample.threshold), first)
+    found["hard-videos/kept"] = [int(hard.name(index).removesuffix(".avi")) for index in range(len(hard))]
+    for epoch, index in itertools.product((0, 1), (0, 3)):
+        clips, target = hard[epoch, index]
+        found[f"hard-videos/epoch{epoch}-sample{index}"] = [target, *(n for clip in clips for n in corner(clip))]
+    return found
+
+
+# ---------------------------------------------------------------------------------------------------- fixed weights
+
+
+def _evaluation(job: Job, settings: recipe.Scale) -> dict:
+    """Retrieval by each layer of R3D, and the softmax that a sample-based curriculum records, with fixed weights."""
+    import numpy as np
+
+    from suite import backbones
+    from suite.evaluation import features
+    from suite.papers import vcop, vcop_curriculum
+
+    exact, moving = {}, {}
+    data = Native(job, "ucf101", settings)
+    split = data.dataset.splits[1]
+    sides = split.test[::EVERY], split.train[::EVERY]
+    backbone = fix_weights(backbones.build("r3d", settings.width), WEIGHTS)
+    taken = {"clip_length": settings.video.clip_length, "crop": settings.video.crop, "clips": CLIPS}
+    for done, layer in enumerate(LAYERS):
+        job.runtime.progress(done, len(LAYERS) + 1)
+        found = [features.extract(backbone, data.source, side, data.frames, pooling=layer, **taken) for side in sides]
+        flat = [side.reshape(-1, side.shape[-1]) for side in found]
+        counted = retrieved("clip", *flat, sides, settings.retrieval.top[:3])
+        exact |= {f"evaluation/{key}/{layer}": value for key, value in counted.items()}
+        moving[f"evaluation/feature-size/{layer}"] = float(np.abs(found[0]).mean(dtype=np.float64))
+
+    pretraining, video = _pretext(settings, "16-8-3-sample")
+    network = fix_weights(vcop.network(backbone, pretraining, video), WEIGHTS)
+    videos = vcop.eligible(sides[1], data.frames, pretraining, video)
+    samples = vcop.samples(Given(data.frames, data.source), videos, pretraining, video, seed=0, training=True)
+    recorded = vcop_curriculum.record(network, samples, (5, 6), pretraining["optimisation"]["batch"], "cpu")
+    exact["evaluation/recorded/right"] = recorded.right.int().sum(0).tolist()
+    exact["evaluation/recorded/videos"] = len(recorded.names)
+    moving["evaluation/recorded/softmax"] = recorded.confidence.mean().item()
+    return {"exact": exact, "near": within(FLOAT32, moving)}
+
+
+# ---------------------------------------------------------------------------------------------------- training
+
+
+def _steps(job: Job, settings: recipe.Scale) -> dict:
+    """First steps of R3D on tuples of four clips."""
+    return {"near": order_steps("r3d", Native(job, "ucf101", settings), settings, "16-8-4")}
+
+
+PARTS = {
+    "evaluation": (_evaluation, 100.0),
+    "steps": (_steps, 60.0),
+    "data": (_data, 10.0),
+}
