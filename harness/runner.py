@@ -319,7 +319,7 @@ def _record(
         paper=paper.key,
         table=measurement.table,
         row=measurement.row,
-        columns=list(measurement.columns),
+        columns=_columns(paper, measurement, final["result"].get("scores", {})),
         dataset=measurement.dataset,
         split=measurement.split,
         seed=measurement.seed,
@@ -350,6 +350,16 @@ def _record(
     pictures = final["result"].get("pictures", [])
     stem = Path(record.key()).stem
     return record.model_copy(update={"pictures": [f"{stem}__{name}" for name in pictures]})
+
+
+def _columns(paper: Paper, measurement: Measurement, scores: dict[str, float]) -> list[str]:
+    """The columns of a measurement; a score of one class is not asked for where the data have no such class."""
+    metrics = {
+        cell.column: cell.metric for cell in paper.table(measurement.table).cells() if cell.row == measurement.row
+    }
+    return [
+        name for name in measurement.columns if metrics[name] in scores or not metrics[name].startswith("accuracy_")
+    ]
 
 
 def _identity(data: Data, dataset: str, behind: dict[str, Stage]) -> tuple[str, str]:
