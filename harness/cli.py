@@ -186,9 +186,8 @@ def show_plan(
         f"\n{len(lines)} stages for {len(run.built.measurements)} results; what is missing costs about {missing:.2f} {speed.unit} "
         f"at {speed.tflops:.3g} TFLOP/s ({speed.origin})."
     )
-    gigabytes = sum(stage.gigabytes for stage in run.built.stages.values() if not stage.done(runs))
-    if gigabytes >= 0.1:
-        print(f"Features and optical flow will take {gigabytes:.1f} GB under {runs}.")
+    if note := summary.space(run.built, runs):
+        print(note)
     for (table, row), reason in run.built.left_out.items():
         print(f"not planned: {table} {row}: {reason}")
 
@@ -219,6 +218,8 @@ def run_paper(
     run = preparation.prepare(_paper(paper), scale, data_root, asked, runs)
     store = Store(records or runs / "records")
     machine = preparation.machine(run, device, workers, tensorboard)
+    if note := summary.space(run.built, runs):
+        print(note, file=sys.stderr)
     measured: list = []
     everything = (run.paper, run.recipe, run.request, run.data, run.built, runs, store, machine, runner.command_line())
     count = runner.run(*everything, measured.append)

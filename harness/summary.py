@@ -2,9 +2,11 @@
 
 import math
 from collections import Counter
+from pathlib import Path
 from textwrap import wrap
 from typing import TYPE_CHECKING
 
+from harness.plan import Plan
 from harness.preparation import Prepared
 from harness.records import Record
 from harness.tables import Cell, Table
@@ -134,3 +136,9 @@ def of_run(run: Prepared, records: list[Record], versions: dict[str, int]) -> st
         "± is the standard deviation over seeds."
     )
     return "\n\n".join(parts)
+
+
+def space(built: Plan, runs: Path) -> str:
+    """What the missing stages will leave on the disk, where that is much; "" where it is not."""
+    gigabytes = sum(stage.gigabytes for stage in built.stages.values() if not stage.done(runs))
+    return f"Features and optical flow will take {gigabytes:.1f} GB under {runs}." if gigabytes >= 0.1 else ""
