@@ -82,6 +82,7 @@ class Stage:
             config.get("part"),
             config.get("backbone"),
             config.get("weights"),
+            f"tuned on {config['finetuned_on']}," if "finetuned_on" in config else None,
             config.get("dataset") or config.get("query_dataset"),
         ]
         if "split" in config:

@@ -197,7 +197,7 @@ def errors(
         for clips, labels in batches(held_out, keys["held_out"]):
             sums["network"] += (_joined(network(clips)) - labels).square().sum(0)
             sums["constant"] += (means - labels).square().sum(0)
-    columns = {kind: (total / len(held_out)).tolist() for kind, total in sums.items()}
+    columns = {kind: (summed / len(held_out)).tolist() for kind, summed in sums.items()}
     result = {name: {kind: values[index] for kind, values in columns.items()} for index, name in enumerate(names)}
     for branch, labels in network.labels.items():
         result[branch] = {kind: sum(result[name][kind] for name in labels) / len(labels) for kind in columns}
