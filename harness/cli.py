@@ -188,8 +188,8 @@ def show_plan(
     )
     if note := summary.space(run.built, runs):
         print(note)
-    for (table, row), reason in run.built.left_out.items():
-        print(f"not planned: {table} {row}: {reason}")
+    if left_out := summary.not_planned(run.built):
+        print(left_out)
 
 
 @app.command("run")
@@ -218,8 +218,9 @@ def run_paper(
     run = preparation.prepare(_paper(paper), scale, data_root, asked, runs)
     store = Store(records or runs / "records")
     machine = preparation.machine(run, device, workers, tensorboard)
-    if note := summary.space(run.built, runs):
-        print(note, file=sys.stderr)
+    for note in (summary.not_planned(run.built), summary.space(run.built, runs)):
+        if note:
+            print(note, file=sys.stderr)
     measured: list = []
     everything = (run.paper, run.recipe, run.request, run.data, run.built, runs, store, machine, runner.command_line())
     count = runner.run(*everything, measured.append)

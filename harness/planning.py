@@ -157,9 +157,7 @@ class _Builder:
                 continue
             for seed in range(self._seeds(first)):
                 key = measure(first, split, seed)
-                stages = [self.plan.stages[stage] for stage in [*self._before(key), key]]
-                # A frame store plays no part in a result.
-                behind = {stage.role(): stage.key for stage in stages if stage.kind != "frames"}
+                behind = self._behind(key)
                 self.plan.measurements.append(
                     Measurement(table.id, first.row, columns, first.dataset, split, seed, first.protocol, key, behind)
                 )
@@ -180,6 +178,20 @@ class _Builder:
         if cell.weights == "random" and not trains:
             return max(self.request.seeds, self.settings["compute"]["baseline_seeds"])
         return self.request.seeds
+
+    def _behind(self, key: str) -> dict[str, str]:
+        """The stages behind a result by their roles, but for frame stores, which play no part in it.
+
+        Of a curriculum the last pretraining has the plain role; what it starts from is told apart by its name.
+        """
+        behind: dict[str, str] = {}
+        for stage in (self.plan.stages[name] for name in dict.fromkeys([*self._before(key), key])):
+            if stage.kind == "frames":
+                continue
+            if earlier := behind.get(stage.role()):
+                behind[f"{stage.role()}:{self.plan.stages[earlier].config['weights']}"] = earlier
+            behind[stage.role()] = stage.key
+        return behind
 
     def _before(self, key: str) -> list[str]:
         found: list[str] = []

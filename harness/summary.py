@@ -142,3 +142,12 @@ def space(built: Plan, runs: Path) -> str:
     """What the missing stages will leave on the disk, where that is much; "" where it is not."""
     gigabytes = sum(stage.gigabytes for stage in built.stages.values() if not stage.done(runs))
     return f"Features and optical flow will take {gigabytes:.1f} GB under {runs}." if gigabytes >= 0.1 else ""
+
+
+def not_planned(built: Plan) -> str:
+    """Rows that are left out, a paragraph for each reason; "" where there are none."""
+    rows: dict[str, list[str]] = {}
+    for (table, row), reason in built.left_out.items():
+        rows.setdefault(reason, []).append(f"{table} {row}")
+    told = (f"not planned: {reason}: {', '.join(names)}" for reason, names in rows.items())
+    return "\n".join(line for text in told for line in wrap(text, WIDTH, subsequent_indent="  "))

@@ -11,7 +11,7 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from suite.errors import InputError
 
@@ -93,6 +93,12 @@ class ClipOrder(Pretraining):
     hidden: int = Field(gt=0)
     dropout: float = Field(ge=0, lt=1)
     sample: Sample | None = None
+
+    @model_validator(mode="after")
+    def _goes_on(self):
+        if self.sample is not None and self.start is None:
+            raise ValueError("sample needs start: the pretraining that it goes on from")
+        return self
 
 
 class Statistics(Pretraining):
