@@ -8,6 +8,8 @@ import torch
 from suite import checkpoints, recipe, stages
 from suite.datasets import synthetic
 from suite.errors import InputError
+from suite.stages import networks
+from suite.video.clips import tuple_span
 
 RECIPES = {key: recipe.load(key, "tiny").settings.model_dump(mode="json") for key in recipe.papers()}
 
@@ -125,7 +127,15 @@ def test_a_curriculum_goes_on_from_the_backbone_and_keeps_its_hold_out(papers):
     second, result = papers.run("pretrain", longer, inputs | {"pretrain": first})
     held = [set((folder / "validation.txt").read_text(encoding="utf-8").split()) for folder in (first, second)]
     # Shorter videos drop out for longer tuples; the rest of what was held out stays held out.
-    assert held[0] & held[1]
+    frames = json.loads((inputs["check-data:ucf101"] / "videos.json").read_text(encoding="utf-8"))["videos"]
+    settings = longer["pretraining"]
+    span = tuple_span(settings["tuple_length"], longer["video"]["clip_length"], settings["interval"])
+    assert {name for name in held[0] if frames[name] >= span} <= held[1]
+    # It starts from the backbone of the stage before, under a head of its own.
+    job = stages.Job("pretrain", longer, inputs | {"pretrain": first}, papers.roots, papers.folder, stages.Runtime())
+    start, before = networks.pretext_network(job).state_dict(), checkpoints.load(first / "best.safetensors")
+    assert all(torch.equal(start[name], tensor) for name, tensor in before.items() if name.startswith("backbone."))
+    assert start["head.order.weight"].shape[0] == 24
     assert result["counts"]["eligible"] <= 2 * 27
     _, curve = papers.run("training-curve", {}, {"pretrain": second})
     assert curve["scores"]["max_val_acc"] == max(result["curves"]["validation_accuracy"])
@@ -144,6 +154,22 @@ def test_the_sample_based_curriculum_records_and_goes_on(papers):
     )
     assert result["counts"]["easy"] == easy
     assert result["counts"]["trained"] == len(recorded["names"]) - easy
+
+
+def test_fine_tuning_keeps_what_is_frozen_as_it_was_pretrained(papers):
+    _, inputs, first, _ = papers.pretrained("vcop-curriculum", "r3d", "16-8-3")
+    settings = RECIPES["vcop-curriculum"]["finetuning"]
+    settings = settings | {"freeze_below": "conv3", "optimisation": settings["optimisation"] | {"epochs": 1}}
+    holdout = RECIPES["vcop-curriculum"]["holdout"]["ucf101"]
+    config = papers.network("vcop-curriculum", "r3d", dataset="ucf101", split=1, finetuning=settings, holdout=holdout)
+    folder, _ = papers.run("finetune", config, inputs | {"pretrain": first})
+    before, after = (checkpoints.load(path / "best.safetensors") for path in (first, folder))
+    frozen = [name for name in before if name.startswith(("backbone.conv1", "backbone.conv2"))]
+    # Weights, and the running statistics of batch norm.
+    assert any("running_mean" in name for name in frozen)
+    assert all(torch.equal(before[name], after[name]) for name in frozen)
+    learnt = [name for name in before if name.startswith("backbone.conv3") and name.endswith("weight")]
+    assert not any(torch.equal(before[name], after[name]) for name in learnt)
 
 
 def test_order_accuracy_by_class(papers):
