@@ -280,7 +280,7 @@ def write_report(
     ] = "paper",
 ) -> int:
     """Write the report pages from records alone."""
-    from harness import html, report
+    from harness import report
 
     if form not in ("markdown", "html", "latex"):
         raise UsageError(f"--format {form}: choose markdown, html or latex")
@@ -309,6 +309,8 @@ def write_report(
         return 1 if stale else 0
     changed = report.write(built, out)
     if form == "html":
+        from harness import html
+
         page = out / "reports.html"
         page.write_text(html.render(built.pages, out), encoding="utf-8")
         changed.append(page)
