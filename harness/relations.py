@@ -25,6 +25,7 @@ import operator
 import warnings
 from collections.abc import Callable, Mapping
 from functools import cached_property, partial
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -290,7 +291,7 @@ def _combined(operation: Callable, left: Any, right: Any) -> np.ndarray:
 def _compared(kinds: list[Callable], *values: Any) -> np.ndarray:
     numbers = [_numbers(value) for value in values]
     truth, *others = (
-        _broadcast(kind, left, right) for kind, left, right in zip(kinds, numbers, numbers[1:], strict=False)
+        _broadcast(kind, left, right) for kind, (left, right) in zip(kinds, pairwise(numbers), strict=True)
     )
     for other in others:
         truth = _broadcast(np.logical_and, truth, other)

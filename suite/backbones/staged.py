@@ -1,16 +1,17 @@
 """What all backbones share: they are walked stage by stage, from conv1 to conv5."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 
 from torch import Tensor, nn
 
 
-class Staged(nn.Module):
+class Staged(nn.Module, ABC):
     """A network of five stages. Each of them says by `walk` what a stage makes of the one before."""
 
+    @abstractmethod
     def walk(self, x: Tensor) -> Iterator[tuple[str, Tensor]]:
         """Name and map of each stage in turn; a map that the caller drops is freed before the next one."""
-        raise NotImplementedError
 
     def stages(self, x: Tensor) -> dict[str, Tensor]:
         """[B, 3, T, H, W] -> the maps of conv1 to conv5, each [B, C, t, h, w]."""
