@@ -21,7 +21,7 @@ LINES = len(PALETTE) - 1
 # More epochs than this are thinned: the eye sees no more, and the file stays small.
 POINTS = 30
 # Protocols that have charts of their own instead of the usual ones.
-WITH_OWN_CHART = ("layer-retrieval", "training-curve")
+WITH_OWN_CHART = ("layer-retrieval", "training-curve", "finetuning-curve", "view-scores")
 
 BACKBONES = {
     "c3d": "C3D",

@@ -46,6 +46,12 @@ Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 Everything = Annotated[
     bool, typer.Option("--all", help="Every row, where a scale runs a subset by default (the recipe's `subset`).")
 ]
+Glove = Annotated[
+    Path | None,
+    typer.Option(
+        "--glove", help="glove.6B.300d.txt, for questions about videos; without it, words are learnt (a departure)."
+    ),
+]
 SkipUnreadable = Annotated[
     bool, typer.Option("--skip-unreadable", help="Count videos that do not decode, and go on without them.")
 ]
@@ -206,6 +212,7 @@ def run_paper(
     workers: Annotated[int | None, typer.Option(min=0, help="Loader processes of each stage.")] = None,
     runs: RunsFolder = RUNS,
     records: Records = None,
+    glove: Glove = None,
     skip_unreadable: SkipUnreadable = False,
     tensorboard: Annotated[
         bool, typer.Option("--tensorboard", help="Write TensorBoard logs beside the checkpoints.")
@@ -215,7 +222,7 @@ def run_paper(
     from harness import report
 
     asked = _asked(seeds, device, skip_unreadable, tables, rows, datasets, everything)
-    run = preparation.prepare(_paper(paper), scale, data_root, asked, runs)
+    run = preparation.prepare(_paper(paper), scale, data_root, asked, runs, glove=glove)
     store = Store(records or runs / "records")
     machine = preparation.machine(run, device, workers, tensorboard)
     for note in (summary.not_planned(run.built), summary.space(run.built, runs)):
@@ -323,14 +330,19 @@ def evaluate(
     checkpoint: Annotated[
         Path, typer.Option(help="safetensors, or a torch file of tensors; ours, a plain backbone, or VCOP's release.")
     ],
-    backbone: Annotated[str, typer.Option(help="c3d, r3d, r2plus1d or c3d5.")],
-    protocol: Annotated[str, typer.Option(help="clip-retrieval, video-retrieval, recognition, aslan or yupenn.")],
-    dataset: Annotated[str, typer.Option(help="ucf101 or hmdb51; the probes bring their own.")] = "ucf101",
+    backbone: Annotated[str, typer.Option(help="c3d, r3d, r2plus1d, c3d5, resnet18-3d or s3dg.")],
+    protocol: Annotated[
+        str, typer.Option(help="clip-retrieval, video-retrieval, recognition, aslan, yupenn or video-qa.")
+    ],
+    dataset: Annotated[
+        str, typer.Option(help="ucf101 or hmdb51; aslan, yupenn and video-qa bring their own.")
+    ] = "ucf101",
     splits: Annotated[str, typer.Option(help="Official splits, comma-separated.")] = "1",
     paper: Annotated[
         str | None,
         typer.Option(
-            help="Whose settings: pixels, clips, crops, fine-tuning. By default mas for the probes, else vcop."
+            help="Whose settings: pixels, clips, crops, fine-tuning. By default mas for aslan and yupenn, "
+            "vcop-curriculum for video-qa, else vcop."
         ),
     ] = None,
     scale: Scale = "paper",
@@ -339,6 +351,7 @@ def evaluate(
     device: Device = "auto",
     workers: Annotated[int | None, typer.Option(min=0, help="Loader processes.")] = None,
     runs: RunsFolder = RUNS,
+    glove: Glove = None,
     skip_unreadable: SkipUnreadable = False,
 ) -> None:
     """Measure a checkpoint of another code base under a paper's protocol."""
@@ -347,10 +360,10 @@ def evaluate(
     numbers = tuple(int(part) for part in parts if part in ("1", "2", "3"))
     if len(numbers) != len(parts):
         raise UsageError(f"--splits {splits}: give official split numbers, such as 1 or 1,2,3")
-    paper = paper or ("mas" if protocol in ("aslan", "yupenn") else "vcop")
+    paper = paper or {"aslan": "mas", "yupenn": "mas", "video-qa": "vcop-curriculum"}.get(protocol, "vcop")
     asked = runner.evaluation(checkpoint, backbone, protocol, dataset, numbers, runner.load_recipe(paper, scale))
     request = _asked(seeds, device, skip_unreadable, everything=True)
-    run = preparation.work_out(asked, runner.load_recipe(paper, scale), data_root, request, runs)
+    run = preparation.work_out(asked, runner.load_recipe(paper, scale), data_root, request, runs, glove=glove)
     run.data.roots["checkpoint"] = checkpoint.resolve()
     store = Store(runs / "records")
     machine = preparation.machine(run, device, workers, False)
@@ -369,9 +382,16 @@ def evaluate(
     )
     for line in runner.describe_import(run.built, runs):
         print(line)
-    names = sorted({name for record in found for name in record.scores}, key=lambda name: (len(name), name))
+    names = [column.metric for column in asked.figures[0].columns]
     rows = [
-        [r.dataset, r.split, r.seed, *(f"{r.scores[name]:.2f}" for name in names), r.counts["total"], r.scope]
+        [
+            r.dataset,
+            r.split,
+            r.seed,
+            *(f"{r.scores[name]:.2f}" if name in r.scores else "–" for name in names),
+            r.counts["total"],
+            r.scope,
+        ]
         for r in found
     ]
     print(summary.grid(rows, ["dataset", "split", "seed", *names, "of", "data"]))

@@ -232,7 +232,8 @@ def _judge_exact(cell: Cell, measured: list[_Kept]) -> dict[str, Any]:
     found = {"ours": ours, "seeds": len({one.record.seed for one in measured})}
     if math.isnan(cell.value):
         return found | {"verdict": "NOT COMPARABLE", "reason": "the paper prints no value"}
-    if measured[0].record.scale != "paper":
+    # Costs are counted for the paper's networks and clips at every scale.
+    if measured[0].record.scale != "paper" and cell.protocol != "cost":
         reason = f"measured at {measured[0].record.scale} scale, printed for the paper's networks"
         return found | {"verdict": "NOT COMPARABLE", "reason": reason}
     difference = ours - cell.value

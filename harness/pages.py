@@ -39,6 +39,21 @@ PICTURES = {
         "target's feature map is to the same place of the context's.",
         "Context and target frames with their maps of similarity",
     ),
+    "space.png": (
+        "Feature space",
+        "t-SNE of the features of the test clips of five classes, each clip a point.",
+        "Points of five classes in the plane",
+    ),
+    "view.png": (
+        "A clip and its synthesised view",
+        "Frames of a test clip, the same frames of its view, and the flow that the estimator sees in either.",
+        "Frames of a clip and of its view, with their flow",
+    ),
+    "attention.png": (
+        "Attention over the clips of a video",
+        "Test questions with the model's answer and the right one, a frame of each clip, and the clip's weight as a bar.",
+        "Questions, frames and the attention of each clip",
+    ),
 }
 OTHER_PICTURES = ("Other pictures", "What the stage that made the result drew of it.", "Picture")
 SCALE_TEXT = {

@@ -13,7 +13,14 @@ from harness.tables import Cell, Paper, Table
 # Forward and backward pass, in forward passes.
 TRAINING_PASSES = 3
 # Frames of a dataset's video on average, for estimates only.
-FRAMES_OF_VIDEO = {"ucf101": 186, "hmdb51": 95, "kinetics400": 300, "aslan": 100, "yupenn": 145}
+FRAMES_OF_VIDEO = {
+    "ucf101": 186,
+    "hmdb51": 95,
+    "kinetics400": 300,
+    "aslan": 100,
+    "yupenn": 145,
+    "activitynet-qa": 5000,
+}
 # The same of generated data.
 FRAMES_OF_SYNTHETIC = 41
 # Protocols that can be turned into stages, and the method of the builder that does it.
@@ -21,17 +28,32 @@ PROTOCOLS = {
     "order-accuracy": "_pretext_test",
     "statistics-errors": "_pretext_test",
     "ranking-accuracy": "_pretext_test",
+    "segment-scores": "_pretext_test",
+    "view-scores": "_pretext_test",
     "training-curve": "_training_curve",
+    "finetuning-curve": "_finetuning_curve",
     "clip-retrieval": "_retrieval",
     "layer-retrieval": "_retrieval",
     "video-retrieval": "_retrieval",
     "cross-retrieval": "_cross_retrieval",
+    "feature-space": "_feature_space",
     "recognition": "_recognition",
     "aslan": "_probe",
     "yupenn": "_probe",
+    "video-qa": "_question_answering",
+    "cost": "_cost",
 }
 # Protocols about a pretext network, head and all.
-PRETEXT_PROTOCOLS = ("order-accuracy", "statistics-errors", "ranking-accuracy", "training-curve")
+PRETEXT_PROTOCOLS = (
+    "order-accuracy",
+    "statistics-errors",
+    "ranking-accuracy",
+    "segment-scores",
+    "view-scores",
+    "training-curve",
+)
+# What a network is counted at, whatever the scale: its width, and the clips that tables do not name another size for.
+COUNTED_WIDTH, COUNTED_INPUT = 64, (112, 16)
 
 
 def needed_datasets(paper: Paper, settings: dict, request: Request) -> dict[str, bool]:
@@ -41,19 +63,33 @@ def needed_datasets(paper: Paper, settings: dict, request: Request) -> dict[str,
         for cell in table.cells():
             if _runs(cell, request) and not _left_for_later(cell, table, settings, request):
                 for name in _datasets_of(cell, settings):
-                    measured = name in (cell.dataset, cell.settings.get("gallery"))
+                    measured = name in (_dataset(cell, settings), cell.settings.get("gallery"))
                     names[name] = names.get(name, False) or measured
     return dict(sorted(names.items()))
 
 
 def _datasets_of(cell: Cell, settings: dict) -> set[str]:
     """Datasets behind a cell: measured, searched, fine-tuned and pretrained on."""
-    names = {cell.dataset, *(str(cell.settings[key]) for key in ("gallery", "finetuned_on") if key in cell.settings)}
+    others = (str(cell.settings[key]) for key in ("gallery", "finetuned_on") if key in cell.settings)
+    names = {_dataset(cell, settings), *others}
     weights = cell.weights
     while weights in settings["pretraining"]:
         names.add(settings["pretraining"][weights]["dataset"])
         weights = settings["pretraining"][weights]["start"]
     return names
+
+
+def _dataset(cell: Cell, settings: dict) -> str:
+    """The dataset that a cell is measured on; of a cost, the one that the network is, or would be, pretrained on."""
+    pretraining = settings["pretraining"]
+    return cell.dataset or pretraining.get(cell.weights, next(iter(pretraining.values())))["dataset"]
+
+
+def _of_cell(settings: dict, cell: Cell) -> dict:
+    """A scale's settings as a cell sees them: a row may be about clips of another size."""
+    asked = (cell.settings.get("resolution"), cell.settings.get("clip_length"))
+    own = settings["inputs"].get(f"{asked[0]}x{asked[1]}")
+    return settings if own is None else settings | {"video": settings["video"] | own}
 
 
 def build(paper: Paper, settings: dict, data: dict[str, DataFacts], suite: Suite, request: Request) -> Plan:
@@ -65,11 +101,11 @@ def build(paper: Paper, settings: dict, data: dict[str, DataFacts], suite: Suite
     for name in request.rows:
         if name not in known_rows:
             raise UsageError(f"{paper.key} has no row {name!r}; rows: {', '.join(sorted(known_rows))}")
-    builder = _Builder(paper.key, settings, data, suite, request)
+    plan = Plan()
     for table in _asked(paper, request):
         for cells in _measured_together(table):
-            builder.add(table, cells)
-    return builder.plan
+            _Builder(_of_cell(settings, cells[0]), data, suite, request, plan).add(table, cells)
+    return plan
 
 
 def _asked(paper: Paper, request: Request) -> list[Table]:
@@ -113,9 +149,8 @@ def _measured_together(table: Table) -> Iterable[list[Cell]]:
 class _Builder:
     """Turns measurements into stages, one protocol at a time."""
 
-    def __init__(self, paper: str, settings: dict, data: dict[str, DataFacts], suite: Suite, request: Request):
-        self.paper, self.settings, self.data, self.suite, self.request = paper, settings, data, suite, request
-        self.plan = Plan()
+    def __init__(self, settings: dict, data: dict[str, DataFacts], suite: Suite, request: Request, plan: Plan):
+        self.settings, self.data, self.suite, self.request, self.plan = settings, data, suite, request, plan
 
     def add(self, table: Table, cells: list[Cell]) -> None:
         first = cells[0]
@@ -149,17 +184,16 @@ class _Builder:
                 return
         measure = getattr(self, PROTOCOLS[first.protocol])
         columns = tuple(cell.column for cell in cells)
+        dataset = _dataset(first, self.settings)
         for split in first.splits:
-            if split not in self.data[first.dataset].sizes:
-                self.plan.left_out[table.id, first.row] = (
-                    f"the data root has no lists of split {split} of {first.dataset}"
-                )
+            if split not in self.data[dataset].sizes:
+                self.plan.left_out[table.id, first.row] = f"the data root has no lists of split {split} of {dataset}"
                 continue
             for seed in range(self._seeds(first)):
                 key = measure(first, split, seed)
                 behind = self._behind(key)
                 self.plan.measurements.append(
-                    Measurement(table.id, first.row, columns, first.dataset, split, seed, first.protocol, key, behind)
+                    Measurement(table.id, first.row, columns, dataset, split, seed, first.protocol, key, behind)
                 )
 
     def _without_imagenet(self) -> str:
@@ -172,7 +206,9 @@ class _Builder:
 
     def _seeds(self, cell: Cell) -> int:
         """Runs of a cell: untrained networks are measured more often, fixed weights in a search only once."""
-        trains = cell.protocol == "recognition" or "finetuned_on" in cell.settings
+        if cell.protocol == "cost":
+            return 1
+        trains = cell.protocol in ("recognition", "finetuning-curve", "video-qa") or "finetuned_on" in cell.settings
         if cell.weights == "imported" and not trains:
             return 1
         if cell.weights == "random" and not trains:
@@ -205,13 +241,17 @@ class _Builder:
         pretraining = self.settings["pretraining"][cell.weights]
         pretrain = self._pretrain(cell.backbone, cell.weights, seed)
         clips = self._size(pretraining["dataset"], split)[1] * self._clips_of_sample(pretraining)
-        inputs = self._pretext_inputs(pretraining) | {"pretrain": pretrain}
+        inputs = self._pretext_inputs(pretraining, cell.backbone, seed) | {"pretrain": pretrain}
         config, datasets = self.plan.stages[pretrain].config, [pretraining["dataset"]]
         return self._stage(cell.protocol, config, inputs, datasets, self._gmacs(cell.backbone, clips))
 
     def _training_curve(self, cell: Cell, split: int, seed: int) -> str:
         pretrain = self._pretrain(cell.backbone, cell.weights, seed)
         return self._stage("training-curve", {}, {"pretrain": pretrain}, [cell.dataset])
+
+    def _finetuning_curve(self, cell: Cell, split: int, seed: int) -> str:
+        finetune = self._finetune(cell, cell.dataset, split, seed, self.settings["finetuning"]["freeze_below"])
+        return self._stage("finetuning-curve", {}, {"finetune": finetune}, [cell.dataset])
 
     def _retrieval(self, cell: Cell, split: int, seed: int) -> str:
         features = self._features(cell, cell.dataset, split, seed)
@@ -236,6 +276,10 @@ class _Builder:
             "resize": list(self.settings["video"]["resize"]),
         }
         return self._stage("cross-retrieval", config, inputs, [cell.dataset, gallery])
+
+    def _feature_space(self, cell: Cell, split: int, seed: int) -> str:
+        features = self._features(cell, cell.dataset, split, seed)
+        return self._stage("feature-space", {"dataset": cell.dataset}, {"features": features}, [cell.dataset])
 
     def _recognition(self, cell: Cell, split: int, seed: int) -> str:
         frozen = str(cell.settings.get("finetune_from", self.settings["finetuning"]["freeze_below"]))
@@ -263,12 +307,45 @@ class _Builder:
         inputs = self._data_inputs(cell.dataset) | {"features": features}
         return self._stage(cell.protocol, config, inputs, [cell.dataset])
 
+    def _question_answering(self, cell: Cell, split: int, seed: int) -> str:
+        answering = self.settings["question_answering"]
+        features = self._features(cell, cell.dataset, split, seed, clips=answering["clips"], pooling="global")
+        config = {
+            "dataset": cell.dataset,
+            "seed": seed,
+            "video": self._video(),
+            "question_answering": _given({key: value for key, value in answering.items() if key != "clips"}),
+            "threads": self.settings["compute"]["threads"],
+        }
+        inputs, datasets = self._data_inputs(cell.dataset), [cell.dataset]
+        if "glove" in self.data:
+            datasets.append("glove")
+        baseline = self._stage("question-baseline", config, inputs, datasets)
+        return self._stage("video-qa", config, inputs | {"features": features, "baseline": baseline}, datasets)
+
+    def _cost(self, cell: Cell, split: int, seed: int) -> str:
+        crop, clip_length = (
+            int(cell.settings.get(key, usual))
+            for key, usual in zip(("resolution", "clip_length"), COUNTED_INPUT, strict=True)
+        )
+        config = {
+            "backbone": cell.backbone,
+            "width": COUNTED_WIDTH,
+            "seed": seed,
+            "video": self._video() | {"clip_length": clip_length, "crop": crop},
+        }
+        if pretraining := self.settings["pretraining"].get(cell.weights):
+            config["pretraining"] = _content(pretraining)
+            if pretraining.get("views"):
+                config["views"] = _content(self.settings["pretraining"][pretraining["views"]])
+        return self._stage("cost", config, {}, [_dataset(cell, self.settings)])
+
     # ------------------------------------------------------------------------------------------------ stages
 
     def _pretrain(self, backbone: str, weights: str, seed: int) -> str:
         pretraining = self.settings["pretraining"][weights]
         dataset = pretraining["dataset"]
-        inputs = self._pretext_inputs(pretraining)
+        inputs = self._pretext_inputs(pretraining, backbone, seed)
         if pretraining["start"] is not None:
             inputs["pretrain"] = self._pretrain(backbone, pretraining["start"], seed)
         config = {
@@ -277,8 +354,7 @@ class _Builder:
             "weights": weights,
             "seed": seed,
             "video": self._video(),
-            # Papers may name the same pretraining otherwise: what it starts from is known by its key.
-            "pretraining": _given({key: value for key, value in pretraining.items() if key != "start"}),
+            "pretraining": _content(pretraining),
             "holdout": self.settings["holdout"].get(dataset),
             "threads": self.settings["compute"]["threads"],
         }
@@ -288,8 +364,8 @@ class _Builder:
         passes = _epochs(pretraining) * clips * TRAINING_PASSES
         return self._stage("pretrain", config, inputs, [dataset], self._gmacs(backbone, passes))
 
-    def _pretext_inputs(self, pretraining: dict) -> dict[str, str]:
-        """The data of a pretext task, with optical flow where it learns from that."""
+    def _pretext_inputs(self, pretraining: dict, backbone: str, seed: int) -> dict[str, str]:
+        """The data of a pretext task, with optical flow, or a network that makes views, where it learns from that."""
         dataset = pretraining["dataset"]
         inputs = self._data_inputs(dataset)
         if pretraining["pretext"] == "statistics" and self.settings["flow"]["store"]:
@@ -298,6 +374,8 @@ class _Builder:
             frames = sum(self._size(dataset, pretraining["split"])) * self._frames(dataset)
             gigabytes = frames * 2 * config["resize"][0] * config["resize"][1] / 1e9
             inputs[f"flow:{dataset}"] = self._stage("flow", config, dict(inputs), [dataset], 0.0, gigabytes)
+        if pretraining.get("views"):
+            inputs["views"] = self._pretrain(backbone, pretraining["views"], seed)
         return inputs
 
     def _flow(self) -> dict:
@@ -324,17 +402,20 @@ class _Builder:
         inputs |= self._data_inputs(dataset)
         return self._stage("finetune", config, inputs, [dataset], self._gmacs(cell.backbone, passes))
 
-    def _features(self, cell: Cell, dataset: str, split: int, seed: int) -> str:
+    def _features(
+        self, cell: Cell, dataset: str, split: int, seed: int, *, clips: int | None = None, pooling: str | None = None
+    ) -> str:
+        """Features of evenly spaced clips, as many and pooled as in retrieval unless said otherwise."""
         retrieval = self.settings["retrieval"]
         network, inputs = self._network(cell, seed)
-        clips = int(cell.settings.get("clips", retrieval["clips"]))
+        clips = clips or int(cell.settings.get("clips", retrieval["clips"]))
         config = network | {
             "dataset": dataset,
             "split": split,
             "video": self._video(),
             "clips": clips,
             "stride": int(cell.settings.get("stride", retrieval["stride"])),
-            "pooling": self._pooling(cell),
+            "pooling": pooling or self._pooling(cell),
             "bn": retrieval["random_bn"] if cell.weights == "random" else "running",
             "threads": self.settings["compute"]["threads"],
         }
@@ -406,6 +487,9 @@ class _Builder:
             return pretraining["tuple_length"]
         if pretraining["pretext"] == "statistics":
             return self._clips(pretraining["dataset"])
+        if pretraining["pretext"] in ("segment-order", "view-synthesis"):
+            # A second clip goes through an encoder that does not learn; a view goes through one that only passes gradients on.
+            return 4 / 3 if pretraining.get("contrastive_weight", 1) else 1
         # Skip-Clip at 224 x 224: a context, and its targets upright and turned (counted: 32.9, 1.81 a frame; 8.31 at 112).
         frames = pretraining["targets"] * (2 if pretraining["rotation"] else 1)
         return (32.9 + 1.81 * frames) / 8.31
@@ -430,6 +514,11 @@ def _given(settings: dict) -> dict:
     """Settings without those that are None, in tables within tables too: a key stays when a new option is left alone."""
     given = {key: value for key, value in settings.items() if value is not None}
     return {key: _given(value) if isinstance(value, dict) else value for key, value in given.items()}
+
+
+def _content(pretraining: dict) -> dict:
+    """A pretraining without the names of others: papers may name the same one otherwise, and stages know it by its key."""
+    return _given({key: value for key, value in pretraining.items() if key not in ("start", "views")})
 
 
 def _epochs(pretraining: dict) -> float:

@@ -34,7 +34,14 @@ def paper_of(key: str, folder: Path) -> Paper:
 
 
 def prepare(
-    paper: Paper, scale: str, data_root: Path | None, request: Request, runs: Path, *, only_plan: bool = False
+    paper: Paper,
+    scale: str,
+    data_root: Path | None,
+    request: Request,
+    runs: Path,
+    *,
+    glove: Path | None = None,
+    only_plan: bool = False,
 ) -> Prepared:
     """Recipe, data and plan of a request for a paper. Raises UsageError for whatever does not fit together."""
     known = {cell.dataset for table in (*paper.tables, *paper.figures) for cell in table.cells() if cell.dataset}
@@ -43,13 +50,24 @@ def prepare(
             raise UsageError(
                 f"{paper.key} measures nothing on dataset {name!r}; its datasets: {', '.join(sorted(known))}"
             )
-    return work_out(paper, runner.load_recipe(paper.key, scale), data_root, request, runs, only_plan=only_plan)
+    recipe = runner.load_recipe(paper.key, scale)
+    return work_out(paper, recipe, data_root, request, runs, glove=glove, only_plan=only_plan)
 
 
 def work_out(
-    paper: Paper, recipe, data_root: Path | None, request: Request, runs: Path, *, only_plan: bool = False
+    paper: Paper,
+    recipe,
+    data_root: Path | None,
+    request: Request,
+    runs: Path,
+    *,
+    glove: Path | None = None,
+    only_plan: bool = False,
 ) -> Prepared:
-    """Data and plan of a request under a given recipe; `only_plan` makes do with the official lists' sizes."""
+    """Data and plan of a request under a given recipe; `only_plan` makes do with the official lists' sizes.
+
+    glove: a file of word vectors for video question answering.
+    """
     settings = recipe.settings.model_dump(mode="json")
     names = planning.needed_datasets(paper, settings, request)
     if data_root is not None:
@@ -64,6 +82,8 @@ def work_out(
         raise UsageError(
             f"--scale {recipe.scale} needs --data-root DIR (or SUITE_DATA): generated data are for the tiny scale"
         )
+    if glove is not None:
+        data = runner.with_glove(data, glove)
     built = planning.build(paper, settings, data.facts, runner.suite_facts(), request)
     if built.left_out and not built.measurements:
         (table, row), reason = next(iter(built.left_out.items()))

@@ -23,25 +23,35 @@ from harness.charts import (
 from harness.figures import Figure, Line, Panel
 from harness.records import Record
 from harness.sections import Section
-from harness.tables import Row, Table
+from harness.tables import Column, Row, Table
 
 MOST = 8
 # Bars above each other in one panel; more classes go on in the next panel.
 CLASSES = 34
+# Panels beside each other.
+PANELS = 3
 # Settings that a row is one step of, and what the steps are called under the axis.
-STEPS = {"layer": "layer whose features are compared", "finetune_from": "first stage that is fine-tuned"}
+STEPS = {
+    "layer": "layer whose features are compared",
+    "finetune_from": "first stage that is fine-tuned",
+    "segments": "segments of a clip",
+    "max_rate": "highest sampling rate",
+}
 
 
 def figures(section: Section) -> list[Figure]:
     """The protocols' own figures of a section, in the order of the tables; at most MOST."""
-    found = []
+    # By file name: a table of several protocols may have the same chart by each of them.
+    found: dict[str, Figure] = {}
     for table in (*section.paper.tables, *section.paper.figures):
         of_protocol: dict[str, list[Record]] = {}
         for record in section.of_tables.get(table.id, ()):
-            if record.protocol in CHARTS:
-                of_protocol.setdefault(record.protocol, []).append(record)
-        found += [figure for name, mine in of_protocol.items() if (figure := CHARTS[name](section, table, mine))]
-    return found[:MOST]
+            of_protocol.setdefault(record.protocol, []).append(record)
+        for name, mine in of_protocol.items():
+            for chart in CHARTS.get(name, ()):
+                if figure := chart(section, table, mine):
+                    found.setdefault(figure.name, figure)
+    return list(found.values())[:MOST]
 
 
 def chance(record: Record, row: Row) -> float | None:
@@ -99,30 +109,44 @@ def _validation(section: Section, table: Table, records: Sequence[Record]) -> Fi
 
 
 def _steps(section: Section, table: Table, records: Sequence[Record]) -> Figure | None:
-    """The first column's score by a setting that the rows go through, such as the layer; a line for each network."""
+    """Scores by a setting that the rows go through, such as the layer: a panel for each column that differs in more than k
+    from the ones before, a line for each network."""
     own = [row for row in table.rows if row.source == "own"]
     setting = next((name for name in STEPS if own and all(name in row.settings for row in own)), None)
     if setting is None:
         return None
-    column = table.columns[0]
     places = {value: place for place, value in enumerate(dict.fromkeys(row.settings[setting] for row in own))}
-    lines = []
-    for colour, (backbone, rows) in enumerate(list(by_backbone(table).items())[:LINES], 1):
-        judged = [section.judgements[table.id, row.id, column.id] for row in rows]
-        if all(one.ours is None for one in judged):
-            continue
-        x = tuple(places[row.settings[setting]] for row in rows)
-        lines.append(judged_line(backbone_name(backbone), x, judged, colour))
-        if section.comparable and not table.is_figure:
-            printed = tuple(None if math.isnan(one.printed) else one.printed for one in judged)
-            lines.append(Line("hollow: printed", x, printed, colour=colour, points_only=True))
-    if not lines:
-        return None
     ticks = tuple((place, str(value)) for value, place in places.items())
-    panel = Panel("", STEPS[setting], with_unit(column), tuple(lines), ticks)
-    what = f"{column.label} by the {STEPS[setting]}"
-    alt = f"{column.label} against the {STEPS[setting]}; bands show the spread of one run"
-    return _figure(section, table, setting.replace("_", "-"), what, alt, ((panel,),))
+    panels = []
+    for column in _telling(table):
+        lines = []
+        for colour, (backbone, rows) in enumerate(list(by_backbone(table).items())[:LINES], 1):
+            judged = [section.judgements[table.id, row.id, column.id] for row in rows]
+            if all(one.ours is None for one in judged):
+                continue
+            x = tuple(places[row.settings[setting]] for row in rows)
+            lines.append(judged_line(backbone_name(backbone), x, judged, colour))
+            if section.comparable and not table.is_figure:
+                printed = tuple(None if math.isnan(one.printed) else one.printed for one in judged)
+                lines.append(Line("hollow: printed", x, printed, colour=colour, points_only=True))
+        if lines:
+            panels.append(Panel("", STEPS[setting], with_unit(column), tuple(lines), ticks))
+    if not panels:
+        return None
+    what = (
+        f"{table.columns[0].label} by the {STEPS[setting]}" if len(panels) == 1 else f"scores by the {STEPS[setting]}"
+    )
+    alt = f"{what[0].upper()}{what[1:]}; bands show the spread of one run"
+    rows = tuple(tuple(panels[low : low + PANELS]) for low in range(0, len(panels), PANELS))
+    return _figure(section, table, setting.replace("_", "-"), what, alt, rows)
+
+
+def _telling(table: Table) -> list[Column]:
+    """The columns of a table, but of several top-k the first alone."""
+    first: dict[str, Column] = {}
+    for column in table.columns:
+        first.setdefault(re.sub(r"^top\d+$", "top", column.metric), column)
+    return list(first.values())
 
 
 def _targets(section: Section, table: Table, records: Sequence[Record]) -> Figure | None:
@@ -141,12 +165,62 @@ def _targets(section: Section, table: Table, records: Sequence[Record]) -> Figur
     return _figure(section, table, "targets", "score by target", alt, ((panel,),))
 
 
-CHARTS: Mapping[str, Callable[[Section, Table, Sequence[Record]], Figure | None]] = {
-    "order-accuracy": _classes,
-    "training-curve": _validation,
-    "layer-retrieval": _steps,
-    "recognition": _steps,
-    "ranking-accuracy": _targets,
+def _sides(section: Section, table: Table, records: Sequence[Record]) -> Figure | None:
+    """Bars for tables whose columns are the networks' weights, such as random beside pretrained: a group for each row."""
+    rows = [row for row in table.rows if isinstance(row.weights, dict)]
+    judged = {column.id: [section.judgements[table.id, row.id, column.id] for row in rows] for column in table.columns}
+    shown = [place for place in range(len(rows)) if any(ours[place].ours is not None for ours in judged.values())]
+    if not shown:
+        return None
+    labels = row_names(table)
+    lines = tuple(
+        judged_line(column.label, range(len(shown)), [judged[column.id][place] for place in shown], colour)
+        for colour, column in enumerate(table.columns, 1)
+    )
+    ticks = tuple((at, labels[rows[place].id]) for at, place in enumerate(shown))
+    panel = Panel("", "", with_unit(table.columns[0]), lines, ticks, bars=True)
+    alt = "A bar for each kind of weights; bars show the spread of one run"
+    return _figure(section, table, "sides", "by weights", alt, ((panel,),))
+
+
+# Parts of view synthesis' loss, and what tells how alike views look.
+VIEW_CURVES = {
+    "photometric": "photometric loss",
+    "kl": "KL loss",
+    "info_max": "info-max loss",
+    "view_similarity": "cosine of features (info-min)",
+}
+
+
+def _views(section: Section, table: Table, records: Sequence[Record]) -> Figure | None:
+    """The losses of view synthesis on held-out videos by epoch: info-max should fall, and so should similarity."""
+    labels = row_names(table)
+    panels = []
+    for name, label in VIEW_CURVES.items():
+        lines = [
+            curve_line(labels[row.id], runs, colour, with_range=True)
+            for colour, (row, mine) in enumerate(_rows(table, records), 1)
+            if (runs := [curve for record in mine if (curve := record.curves.get(f"validation_{name}"))])
+        ]
+        if lines:
+            panels.append(Panel("", "epoch", label, tuple(lines)))
+    if not panels:
+        return None
+    alt = "Losses of view synthesis on validation videos against the epoch, mean and range over seeds"
+    rows = tuple(tuple(panels[low : low + PANELS]) for low in range(0, len(panels), PANELS))
+    return _figure(section, table, "views", "losses by epoch", alt, rows)
+
+
+Chart = Callable[[Section, Table, Sequence[Record]], Figure | None]
+CHARTS: Mapping[str, tuple[Chart, ...]] = {
+    "order-accuracy": (_classes,),
+    "training-curve": (_validation,),
+    "finetuning-curve": (_validation,),
+    "layer-retrieval": (_steps,),
+    "segment-scores": (_steps,),
+    "recognition": (_steps, _sides),
+    "ranking-accuracy": (_targets,),
+    "view-scores": (_views,),
 }
 
 

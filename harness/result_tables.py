@@ -13,7 +13,7 @@ from harness.sections import Section
 from harness.tables import Column, Table
 
 DECIMALS = {"percent": 1, "loss": 3, "auc": 3, "error": 3, "millions": 2, "gmacs": 2, "count": 0}
-DECIMALS |= {"samples": 0, "epochs": 0}
+DECIMALS |= {"samples": 0, "epochs": 0, "silhouette": 1}
 # Wider tables in the paper's shape are cut: by dataset, and then into as many columns at most.
 WIDEST = 6
 

@@ -29,8 +29,16 @@ SKIPPED = {
 MISSING = {
     "id": "missing-videos",
     "what": "Videos that are not in the data root play no part.",
-    "reason": "Kinetics-400 is a list of links, and nobody has all of its videos any more; the counts say how many.",
+    "reason": "Kinetics-400 and ActivityNet-QA are lists of links, and nobody has all of their videos any more; "
+    "the counts say how many.",
     "scopes": ["where videos are missing"],
+}
+# In force where questions are read without pretrained word vectors.
+LEARNT = {
+    "id": "learnt-word-embeddings",
+    "what": "Word embeddings start from small random numbers and are learnt from the training questions.",
+    "reason": "The paper takes GloVe's; --glove glove.6B.300d.txt does too. The file has 1 GB and is not at hand everywhere.",
+    "scopes": ["without --glove"],
 }
 # torchvision's ResNet-18 of ImageNet under a data root, for the one baseline that starts from it.
 IMAGENET = "imagenet/resnet18-f37072fd.pth"
@@ -39,8 +47,10 @@ SCOPES = ("synthetic", "subset", "full")
 # Loader processes of a stage, where nothing else is asked for.
 MOST_WORKERS = 16
 # Protocols that a checkpoint of another code base can be measured under.
-EVALUATED = ("clip-retrieval", "video-retrieval", "recognition", "aslan", "yupenn")
-# Datasets with labels and a training list, for those of them that are not probes.
+EVALUATED = ("clip-retrieval", "video-retrieval", "recognition", "aslan", "yupenn", "video-qa")
+# Protocols that are about one dataset.
+ABOUT = {"aslan": "aslan", "yupenn": "yupenn", "video-qa": "activitynet-qa"}
+# Datasets with labels and a training list, for the others.
 LABELLED = ("ucf101", "hmdb51")
 
 
@@ -78,7 +88,8 @@ def recipe_facts(recipe) -> dict:
         "hash": recipe.hash(),
         "settings": recipe.settings.model_dump(mode="json"),
         "decisions": [decision.model_dump(mode="json") for decision in recipe.decisions],
-        "departures": [departure.model_dump(mode="json") for departure in recipe.departures] + [SKIPPED, MISSING],
+        "departures": [departure.model_dump(mode="json") for departure in recipe.departures]
+        + [SKIPPED, MISSING, LEARNT],
     }
 
 
@@ -153,6 +164,18 @@ def synthetic_data(names: list[str], recipe, runs: Path) -> Data:
         roots[name] = stage.folder(runs)
         lists[name] = datasets.load(name, roots[name]).lists if stage.done(runs) else {}
     return Data(facts, roots, lists)
+
+
+def with_glove(data: Data, path: Path) -> Data:
+    """The same with a file of word vectors. Raises UsageError when it is not there."""
+    if not path.is_file():
+        raise UsageError(
+            f"--glove {path}: no such file; give glove.6B.300d.txt of glove.6B.zip, or leave the option out"
+        )
+    with open(path, "rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    facts = DataFacts(f"full-{sha256[:12]}", "full", {}, 0)
+    return Data(data.facts | {"glove": facts}, data.roots | {"glove": path.resolve()}, data.lists)
 
 
 def official_data(names: list[str]) -> Data:
@@ -310,6 +333,8 @@ def _record(
     if missing := sum(check["result"]["counts"].get("missing", 0) for check in checks):
         counts["missing"] = missing
         departures.append(MISSING["id"])
+    if measurement.protocol == "video-qa" and "glove" not in last.data:
+        departures.append(LEARNT["id"])
     # The curves of the training that this protocol is about: fine-tuning where there is one.
     about_pretext = measurement.protocol in planning.PRETEXT_PROTOCOLS
     trained = results.get("finetune") or (results.get("pretrain") if about_pretext else None)
@@ -369,7 +394,9 @@ def _identity(data: Data, dataset: str, behind: dict[str, Stage]) -> tuple[str, 
     """
     touched = sorted({name for stage in behind.values() for name in stage.data})
     scope = min((data.facts[name].scope for name in touched), key=SCOPES.index)
-    if all(data.facts[name].scope == data.facts[dataset].scope for name in touched) and scope != "subset":
+    alike = all(data.facts[name].scope == data.facts[dataset].scope for name in touched)
+    # Word vectors are no dataset of the paper's, but another choice of them makes other results.
+    if alike and scope != "subset" and "glove" not in touched:
         return scope, data.facts[dataset].fingerprint
     if touched == [dataset]:
         return scope, data.facts[dataset].fingerprint
@@ -435,15 +462,15 @@ def evaluation(checkpoint: Path, backbone: str, protocol: str, dataset: str, spl
     """One protocol on an imported checkpoint, as a table without printed numbers. Raises UsageError."""
     import re
 
-    from suite import backbones, datasets
+    from suite import backbones
+    from suite.datasets import activitynet_qa
 
     if protocol not in EVALUATED:
         raise UsageError(f"--protocol {protocol}: choose one of {', '.join(EVALUATED)}")
     if backbone not in backbones.NAMES:
         raise UsageError(f"--backbone {backbone}: choose one of {', '.join(backbones.NAMES)}")
-    # The probes are named after the one dataset that each is about.
-    if protocol in datasets.NAMES:
-        dataset, splits = protocol, (1,)
+    if protocol in ABOUT:
+        dataset, splits = ABOUT[protocol], (1,)
     elif dataset not in LABELLED:
         raise UsageError(f"--dataset {dataset}: choose one of {', '.join(LABELLED)}")
     if not checkpoint.is_file():
@@ -456,6 +483,10 @@ def evaluation(checkpoint: Path, backbone: str, protocol: str, dataset: str, spl
                 f"--paper {recipe.paper}: its recipe has no retrieval; name a paper that has, such as vcop"
             )
         metrics = [f"top{k}" for k in recipe.settings.retrieval.top]
+    elif protocol == "video-qa":
+        if recipe.settings.question_answering is None:
+            raise UsageError(f"--paper {recipe.paper}: its recipe answers no questions; name vcop-curriculum")
+        metrics = [*activitynet_qa.TYPES, "all"]
     else:
         metrics = ["accuracy"]
     name = re.sub(r"[^A-Za-z0-9_-]", "-", checkpoint.stem).lstrip("-_") or "checkpoint"

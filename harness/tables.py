@@ -33,11 +33,13 @@ Splits = Annotated[
     tuple[Annotated[int, Field(ge=1, strict=True)], ...], Field(min_length=1), AfterValidator(_each_once)
 ]
 Dataset = Literal["ucf101", "hmdb51", "aslan", "yupenn", "activitynet-qa"]
-Unit = Literal["percent", "millions", "gmacs", "loss", "auc", "error", "count", "samples", "epochs"]
+Unit = Literal["percent", "millions", "gmacs", "loss", "auc", "error", "count", "samples", "epochs", "silhouette"]
 Protocol = Literal[
     "order-accuracy",  # clips of a video put in order
     "statistics-errors",  # squared errors of regressed statistics, by the constant predictor's
     "ranking-accuracy",  # pairs of coming frames ranked in their order
+    "segment-scores",  # order, sampling rates and contrast of a clip's segments
+    "view-scores",  # motion and looks that synthesised views keep
     "pretext",  # other scores of the pretraining task itself
     "clip-retrieval",  # every test clip queries all training clips
     "video-retrieval",  # the mean over a video's clips queries
@@ -45,6 +47,8 @@ Protocol = Literal[
     "layer-retrieval",  # clip retrieval with the features of one layer
     "recognition",  # fine-tuning, then the mean prediction over a video's clips
     "training-curve",  # a quantity read off the curves of a training run
+    "finetuning-curve",  # the same of fine-tuning
+    "feature-space",  # how the features of a few classes lie
     "video-qa",
     "aslan",
     "yupenn",
@@ -63,6 +67,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "count": (1, math.inf),
     "samples": (0, math.inf),
     "epochs": (0, math.inf),
+    "silhouette": (-100, 100),
 }
 # Sizes and counts are compared at the precision they are printed with, so they need no tolerance.
 EXACT_UNITS = frozenset({"millions", "gmacs", "count"})

@@ -64,8 +64,11 @@ class Imported:
 
 # Modules besides the backbone that a checkpoint may hold, by the first part of their keys.
 _HEADS = {
-    "suite": dict.fromkeys(("head", "branches", "rotation_head"), "pretext head")
-    | {"target_encoder": "pretext network", "classifier": "classifier"},
+    "suite": dict.fromkeys(
+        ("head", "branches", "rotation_head", "order_head", "rate_head", "projection", "key_projection"), "pretext head"
+    )
+    | dict.fromkeys(("target_encoder", "key_backbone", "autoencoder", "flow"), "pretext network")
+    | {"queue": "queue of keys", "oldest": "queue of keys", "classifier": "classifier"},
     "vcop": {"fc7": "order head", "fc8": "order head", "linear": "classifier", "fc": "classifier"},
 }
 # Networks that VCOP's authors have too.

@@ -57,8 +57,8 @@ class Optimisation(Settings):
     # The parameters that decay: all, or the weights of fully connected layers alone.
     weight_decay_on: Literal["all", "linear"] = "all"
     precision: Literal["fp32", "bf16"]
-    # Weights that are kept: those of the lowest validation loss, or those of the last epoch.
-    keep: Literal["best", "last"] = "best"
+    # Weights that are kept: those of the lowest validation loss, of the highest validation accuracy, or of the last epoch.
+    keep: Literal["best", "best-accuracy", "last"] = "best"
 
 
 class Pretraining(Settings):
@@ -132,6 +132,63 @@ class SkipClip(Pretraining):
     rotation: bool
 
 
+class Segments(Pretraining):
+    """How clips of segments are made of a video (srop): `video.clip_length` frames in all."""
+
+    # Segments of a clip, frames of the shortest, and the highest rate: frames from one frame of a segment to the next.
+    segments: int = Field(ge=2, le=5)
+    shortest: int = Field(ge=1)
+    max_rate: int = Field(ge=1)
+    # Strength of the random changes of brightness, contrast and saturation; clips are mirrored half of the time.
+    jitter: float = Field(ge=0, lt=1)
+    flip: bool
+
+
+class SegmentOrder(Segments):
+    """Order and sampling rates of a clip's segments, and contrast between videos (srop). A weight of 0 is off."""
+
+    pretext: Literal["segment-order"]
+    order_weight: float = Field(ge=0)
+    rate_weight: float = Field(ge=0)
+    contrastive_weight: float = Field(ge=0)
+    rate_head: Literal["regression", "classification"]
+    # Widths of the layer inside the order head and the projection, and of what the projection gives.
+    hidden: int = Field(gt=0)
+    projection: int = Field(gt=0)
+    # Of queries and keys: cosine, or the distance of their best matched parts, by Algorithm 1 or exactly.
+    similarity: Literal["cosine", "shuffle", "exact-shuffle"]
+    temperature: float = Field(gt=0)
+    # Keys of earlier batches that a query is told apart from, and momentum of the encoder that makes keys.
+    queue: int = Field(gt=0)
+    momentum: float = Field(ge=0, lt=1)
+    # The pretraining of the recipe that makes views of the queries, each the key half of the time.
+    views: str | None = None
+
+    @model_validator(mode="after")
+    def _learns(self):
+        if not self.order_weight + self.rate_weight + self.contrastive_weight:
+            raise ValueError("all three weights are 0: nothing would be learnt")
+        return self
+
+
+class ViewSynthesis(Segments):
+    """An autoencoder that keeps a clip's motion and changes its appearance, and a flow estimator (srop). The network that
+    `start` names tells how alike two clips look."""
+
+    pretext: Literal["view-synthesis"]
+    # Channels of the first layer of either network, and of the latent map.
+    channels: int = Field(gt=0)
+    latent: int = Field(gt=0)
+    # The cosine of a clip's and its view's features is minimised, as the text has it, or maximised, as printed.
+    info_min: Literal["words", "printed"]
+
+    @model_validator(mode="after")
+    def _looks(self):
+        if self.start is None:
+            raise ValueError("view-synthesis needs start: the pretraining whose network compares clips and views")
+        return self
+
+
 class Flow(Settings):
     """Optical flow between neighbouring frames, at the size that frames are resized to (suite/video/flow.py)."""
 
@@ -160,6 +217,8 @@ class Finetuning(Settings):
     clips: Literal["one", "all"] = "one"
     # Clips are mirrored half of the time.
     flip: bool = False
+    # Strength of random changes of brightness, contrast and saturation.
+    jitter: float = Field(default=0.0, ge=0, lt=1)
     # What is put on the backbone: one linear layer, or the three fully connected layers of the five-convolution C3D.
     head: Literal["linear", "three-layer"] = "linear"
     # Evenly spaced clips of a test video; 0 takes every non-overlapping one.
@@ -193,6 +252,19 @@ class Probes(Settings):
     floor: float = Field(default=1e-10, gt=0)
 
 
+class QuestionAnswering(Settings):
+    """Answers to questions about videos from frozen clip features (vcop-curriculum Table VI)."""
+
+    # Evenly spaced clips of a video.
+    clips: int = Field(gt=0)
+    # Width of the word embeddings and of the network over the words.
+    hidden: int = Field(gt=0)
+    # Most frequent answers of the training questions, among which one is chosen.
+    answers: int = Field(gt=0)
+    dropout: float = Field(ge=0, lt=1)
+    optimisation: Optimisation
+
+
 class Holdout(Settings):
     """Validation videos, drawn from the training list; `of` is the official list's length."""
 
@@ -217,17 +289,34 @@ class Compute(Settings):
     baseline_seeds: int = Field(ge=1)
 
 
+class Input(Settings):
+    """Clips of another size than `Video` says, for the rows of tables that are about that."""
+
+    clip_length: int = Field(gt=0)
+    resize: tuple[int, int]
+    crop: int = Field(gt=0)
+
+
+Pretext = Annotated[
+    ClipOrder | Statistics | SkipClip | SegmentOrder | ViewSynthesis,
+    Field(discriminator="pretext"),
+]
+
+
 class Scale(Settings):
     """Every setting of one scale."""
 
     video: Video
+    # By what tables call them: pixels of the crop and frames, "224x16".
+    inputs: dict[str, Input] = {}
     width: int = Field(gt=0)
-    pretraining: dict[str, Annotated[ClipOrder | Statistics | SkipClip, Field(discriminator="pretext")]]
+    pretraining: dict[str, Pretext]
     finetuning: Finetuning
     # Of papers that search for neighbours, and that learn from optical flow.
     retrieval: Retrieval | None = None
     flow: Flow | None = None
     probes: Probes = Probes()
+    question_answering: QuestionAnswering | None = None
     # Table -> rows that a run takes where nothing is named; empty: all of all tables.
     subset: dict[str, tuple[str, ...]] = {}
     holdout: dict[str, Holdout]

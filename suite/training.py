@@ -57,6 +57,7 @@ class Progress:
     # None until a sample could be right or wrong.
     correct: int | None = None
     part_sums: dict[str, float] = field(default_factory=dict)
+    # Of the weights to keep: their validation loss, or their accuracy with its sign turned.
     best_loss: float = float("inf")
     best_epoch: int = -1
     curves: dict[str, list[float]] = field(default_factory=dict)
@@ -99,7 +100,7 @@ def fit(
     """Train `network`, keep the weights that the recipe says, and return the curves.
 
     Args:
-        network: has `outcome(inputs, target) -> Outcome`.
+        network: has `outcome(*batch) -> Outcome`, for batches of what the items hold.
         training, validation: items by (epoch, index); validation is asked for epoch 0 always. None: nothing is held out.
         folder: gets `best.safetensors` and `last.safetensors`; holds the checkpoint while training goes on.
         checkpoint_seconds: least time between two checkpoints.
@@ -114,7 +115,7 @@ def fit(
     for videos, purpose in ((training, "training"), (validation, "validation")):
         if videos is not None and not len(videos):
             raise InputError(f"no {purpose} video is left; this needs more videos or a smaller hold-out")
-    if validation is None and optimisation.keep == "best":
+    if validation is None and optimisation.keep != "last":
         raise InputError("no validation videos to find the best weights by; the recipe should keep the last")
     run = _Run(network, training, validation, optimisation, folder, seed, device, workers)
     run.resume()
@@ -160,7 +161,7 @@ class _Run:
         self.unseen: list[tuple[int, int, list, Outcome]] = []
         self.patience = STEPS_BETWEEN_LOOKS if device.startswith("cuda") else 1
 
-    def stream(self) -> Iterator[tuple[list, tuple[Tensor, Tensor]]]:
+    def stream(self) -> Iterator[tuple[list, list[Tensor]]]:
         """Batches from where the run is to its end, with the keys of their samples."""
         plan = (len(self.training), self.optimisation.batch, self.optimisation.epochs, self.seed)
         start = (self.state.epoch, self.state.batch)
@@ -175,16 +176,16 @@ class _Run:
         epoch = min(self.state.epoch, settings.lr_until or self.state.epoch)
         return settings.learning_rate * settings.lr_factor ** (epoch // settings.lr_every)
 
-    def step(self, keys: list, batch: tuple[Tensor, Tensor]) -> None:
+    def step(self, keys: list, batch: list[Tensor]) -> None:
         self.network.train()
         for group in self.optimiser.param_groups:
             group["lr"] = self.learning_rate()
-        inputs, target = (tensor.to(self.device, non_blocking=True) for tensor in batch)
+        batch = [tensor.to(self.device, non_blocking=True) for tensor in batch]
         half = self.optimisation.precision == "bf16"
         at_once = self.optimisation.at_once or len(keys)
         self.optimiser.zero_grad(set_to_none=True)
         outcomes = []
-        for part in zip(inputs.split(at_once), target.split(at_once), strict=True):
+        for part in zip(*(tensor.split(at_once) for tensor in batch), strict=True):
             share = len(part[0]) / len(keys)
             with nullcontext() if half else full_precision():
                 with torch.autocast(self.device.split(":")[0], torch.bfloat16, enabled=half):
@@ -232,15 +233,20 @@ class _Run:
                 )
         for name, value in ended.items():
             state.curves.setdefault(name, []).append(value)
-        if self.optimisation.keep == "last":
-            kept = state.epoch == self.optimisation.epochs - 1
-        else:
-            kept = ended["validation_loss"] < state.best_loss
-            state.best_loss = min(ended["validation_loss"], state.best_loss)
-        if kept:
+        if self._keeps(ended):
             state.best_epoch = state.epoch
             self.best = _copy(self.network.state_dict())
         state.epoch, state.batch, state.loss_sum, state.correct, state.part_sums = state.epoch + 1, 0, 0.0, None, {}
+
+    def _keeps(self, ended: dict[str, float]) -> bool:
+        """Whether the weights of the epoch that ended are the ones to keep so far."""
+        if self.optimisation.keep == "last":
+            return self.state.epoch == self.optimisation.epochs - 1
+        by_accuracy = self.optimisation.keep == "best-accuracy"
+        loss = -ended["validation_accuracy"] if by_accuracy else ended["validation_loss"]
+        better = loss < self.state.best_loss
+        self.state.best_loss = min(loss, self.state.best_loss)
+        return better
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
@@ -250,16 +256,17 @@ class _Run:
         batches = [keys[low : low + self.optimisation.batch] for low in range(0, len(keys), self.optimisation.batch)]
         sums = {"validation_loss": 0.0}
         with full_precision():
-            for inputs, target in self._load(self.validation, batches):
-                outcome = self.network.outcome(inputs.to(self.device), target.to(self.device))
-                sums["validation_loss"] += float(outcome.loss) * len(target)
+            for batch in self._load(self.validation, batches):
+                size = len(batch[0])
+                outcome = self.network.outcome(*(tensor.to(self.device) for tensor in batch))
+                sums["validation_loss"] += float(outcome.loss) * size
                 if outcome.correct is not None:
                     sums["validation_accuracy"] = sums.get("validation_accuracy", 0.0) + 100 * int(outcome.correct)
                 for name, part in outcome.parts.items():
-                    sums[f"validation_{name}"] = sums.get(f"validation_{name}", 0.0) + float(part) * len(target)
+                    sums[f"validation_{name}"] = sums.get(f"validation_{name}", 0.0) + float(part) * size
         return {name: total / len(keys) for name, total in sums.items()}
 
-    def _load(self, dataset: Dataset, batches) -> Iterator[tuple[Tensor, Tensor]]:
+    def _load(self, dataset: Dataset, batches) -> Iterator[list[Tensor]]:
         return batches_of(dataset, batches, workers=self.workers, pinned=self.device.startswith("cuda"))
 
     def save(self) -> None:

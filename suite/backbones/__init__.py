@@ -9,7 +9,7 @@ from suite.errors import InputError
 if TYPE_CHECKING:
     from torch import nn
 
-NAMES = ("c3d", "r3d", "r2plus1d", "c3d5", "resnet18-3d")
+NAMES = ("c3d", "r3d", "r2plus1d", "c3d5", "resnet18-3d", "s3dg")
 
 
 def build(name: str, width: int = 64, clip: tuple[int, int, int] = (16, 112, 112)) -> nn.Module:
@@ -32,9 +32,15 @@ def build(name: str, width: int = 64, clip: tuple[int, int, int] = (16, 112, 112
     if width < 2:
         raise InputError(f"backbone {name}: width is {width}; use at least 2 (64 is the papers' network)")
     # Imported here so that names can be checked without loading torch.
-    from suite.backbones import c3d, c3d5, r2plus1d, r3d, resnet3d
+    from suite.backbones import c3d, c3d5, r2plus1d, r3d, resnet3d, s3dg
 
     if name == "c3d5":
         return c3d5.C3D5(width, clip)
-    networks = {"c3d": c3d.C3D, "r3d": r3d.R3D, "r2plus1d": r2plus1d.R2Plus1D, "resnet18-3d": resnet3d.ResNet3D}
+    networks = {
+        "c3d": c3d.C3D,
+        "r3d": r3d.R3D,
+        "r2plus1d": r2plus1d.R2Plus1D,
+        "resnet18-3d": resnet3d.ResNet3D,
+        "s3dg": s3dg.S3DG,
+    }
     return networks[name](width)

@@ -6,14 +6,14 @@ from pathlib import Path
 
 from suite.errors import InputError
 
-NAMES = ("ucf101", "hmdb51", "kinetics400", "aslan", "yupenn")
+NAMES = ("ucf101", "hmdb51", "kinetics400", "aslan", "yupenn", "activitynet-qa")
 
 
 @dataclass(frozen=True)
 class Video:
     """One video of a dataset."""
 
-    # As the list file writes it: "Archery/v_Archery_g01_c01.avi", "golf/a_golf_f_nm_np1_fr_med_0.avi".
+    # As the list file writes it: "Archery/v_Archery_g01_c01.avi", "golf/a_golf_f_nm_np1_fr_med_0.avi", "okC18bPTils".
     name: str
     # From the data root, with forward slashes: "UCF-101/Archery/v_Archery_g01_c01.avi". A file, or a folder of frames.
     path: str
@@ -46,7 +46,7 @@ class Dataset:
     lists: dict[str, str]
     # "full": the lists say what the official ones say; "subset": they do not; "synthetic": generated data.
     scope: str
-    # Videos that the lists name and that are not there: of Kinetics only, since all others must be complete.
+    # Videos that the lists name and that are not there: of Kinetics and ActivityNet-QA only, all others must be complete.
     missing: int = 0
 
     def videos(self) -> tuple[Video, ...]:
@@ -69,7 +69,8 @@ class Dataset:
 def load(name: str, root: Path) -> Dataset:
     """Read the list files of dataset `name`, one of `NAMES`, under the data root, and find every video they name.
 
-    Raises InputError, naming the file, if anything is missing or malformed (of Kinetics, videos may be missing).
+    Raises InputError, naming the file, if anything is missing or malformed (of Kinetics and ActivityNet-QA, videos may be
+    missing).
     """
     if name not in NAMES:
         raise InputError(f"unknown dataset {name!r}; datasets: {', '.join(NAMES)}")
@@ -94,11 +95,21 @@ def official_sizes() -> dict[str, tuple[dict[int, tuple[int, int]], int]]:
         # The videos that pairs of View 2 name; of all 3,697 no other is used.
         "aslan": ({1: (0, 3017)}, 1),
         "yupenn": ({1: (0, 420)}, 14),
+        # Of the lists, train and val together: many of these videos have left YouTube.
+        "activitynet-qa": ({1: (5000, 800)}, 1),
     }
 
 
 def _module(name: str):
     """The module that reads a dataset: they all have `load(root)` and `VIDEOS`, a folder."""
-    from suite.datasets import aslan, hmdb51, kinetics400, ucf101, yupenn
+    from suite.datasets import activitynet_qa, aslan, hmdb51, kinetics400, ucf101, yupenn
 
-    return {"ucf101": ucf101, "hmdb51": hmdb51, "kinetics400": kinetics400, "aslan": aslan, "yupenn": yupenn}[name]
+    modules = {
+        "ucf101": ucf101,
+        "hmdb51": hmdb51,
+        "kinetics400": kinetics400,
+        "aslan": aslan,
+        "yupenn": yupenn,
+        "activitynet-qa": activitynet_qa,
+    }
+    return modules[name]

@@ -32,7 +32,7 @@ def check(dataset: Dataset, skip_unreadable: bool, workers: int, progress: Calla
         videos: number of decodable frames by video name. sizes: number of videos by frame size, "320x240".
         unreadable: reason by video name. decoded: number of readable videos.
         listed: numbers of training and test videos by split, as the lists have them, without those missing.
-        missing: number of videos that the lists name and that are not there (of Kinetics).
+        missing: number of videos that the lists name and that are not there (of Kinetics and ActivityNet-QA).
         sha256: digest of the names and bytes of all videos.
 
     Raises InputError if videos are unreadable (names the first, counts them) and `skip_unreadable` is not given.

@@ -17,7 +17,8 @@ STAGES = ("conv1", "conv2", "conv3", "conv4", "conv5")
 
 class ActionClips(Dataset):
     """Clips with the class of their video: one of each video at a start drawn anew in every epoch, or every
-    non-overlapping one. In training one crop and, where asked for, one mirroring a clip; outside training a central crop.
+    non-overlapping one. In training one crop and, where asked for, one mirroring and one change of colours a clip; outside
+    training a central crop.
 
     An item is asked for as (epoch, index) and depends on nothing else but the seed. A video shorter than the clip
     repeats from its start.
@@ -26,12 +27,16 @@ class ActionClips(Dataset):
         source: gives resized uint8 frames by video name and indices.
         every: every non-overlapping clip is an item, and frames behind the last whole one are not shown.
         flip: training clips are mirrored left to right half of the time.
+        jitter: items have a third part, factors of brightness, contrast and saturation; a training clip's are uniform in
+            [1 - jitter, 1 + jitter], others' are 1. 0: there is no such part.
     """
 
-    def __init__(self, source, videos, frames, *, clip_length, crop, seed, training, every=False, flip=False):
+    def __init__(
+        self, source, videos, frames, *, clip_length, crop, seed, training, every=False, flip=False, jitter=0.0
+    ):
         self.source, self.frames = source, frames
         self.clip_length, self.crop, self.seed = clip_length, crop, seed
-        self.training, self.flip = training, flip
+        self.training, self.flip, self.jitter = training, flip, jitter
         # Videos, and where their clip starts: nowhere yet if that is drawn.
         self.clips = [(video, start) for video in videos for start in (self._windows(video) if every else [None])]
 
@@ -45,8 +50,8 @@ class ActionClips(Dataset):
         """The video behind an item, for messages."""
         return self.clips[index][0].name
 
-    def __getitem__(self, key: tuple[int, int]) -> tuple[Tensor, int]:
-        """Returns the clip, uint8 [T, crop, crop, 3], and its label."""
+    def __getitem__(self, key: tuple[int, int]) -> tuple[Tensor, int] | tuple[Tensor, int, Tensor]:
+        """Returns the clip, uint8 [T, crop, crop, 3], its label, and with jitter its factors of colour, float32 [3]."""
         epoch, index = key
         video, start = self.clips[index]
         draw = generator(self.seed, epoch, index)
@@ -55,12 +60,14 @@ class ActionClips(Dataset):
             start = int(torch.randint(max(length - self.clip_length, 0) + 1, (), generator=draw))
         clip = self.source.frames(video.name, clip_indices.clip_indices(start, self.clip_length, length))
         if not self.training:
-            return transforms.centre_crop(clip, self.crop), video.label
+            colours = (torch.ones(3),) if self.jitter else ()
+            return transforms.centre_crop(clip, self.crop), video.label, *colours
         top, left = transforms.random_crop_offset(draw, clip.shape[1:3], self.crop)
         clip = transforms.crop(clip, top, left, self.crop)
         if self.flip and torch.rand((), generator=draw) < 0.5:
             clip = transforms.mirrored(clip)
-        return clip, video.label
+        colours = (transforms.drawn_colours(draw, self.jitter),) if self.jitter else ()
+        return clip, video.label, *colours
 
 
 class RecognitionNetwork(nn.Module):
@@ -102,9 +109,10 @@ class RecognitionNetwork(nn.Module):
         """float32 [B, 3, T, H, W] -> logits [B, classes]."""
         return self.classifier(self.backbone(clips))
 
-    def outcome(self, clips: Tensor, target: Tensor) -> Outcome:
-        """Cross-entropy over the classes and the number of right ones; clips are uint8 [B, T, H, W, 3]."""
-        logits = self(transforms.to_network(clips, self.pixels))
+    def outcome(self, clips: Tensor, target: Tensor, colours: Tensor | None = None) -> Outcome:
+        """Cross-entropy over the classes and the number of right ones; clips are uint8 [B, T, H, W, 3], colours [B, 3]."""
+        inputs = transforms.to_network(clips, self.pixels)
+        logits = self(inputs if colours is None else transforms.coloured(inputs, colours))
         loss = nn.functional.cross_entropy(logits.float(), target)
         return Outcome(loss, (logits.argmax(1) == target).sum())
 

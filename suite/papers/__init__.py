@@ -7,7 +7,13 @@ A task's module offers `eligible(videos, frames, pretraining, video)`, `network(
 from importlib import import_module
 from types import ModuleType
 
-_HOMES = {"clip-order": "vcop", "statistics": "mas", "skip-clip": "skip_clip"}
+_HOMES = {
+    "clip-order": "vcop",
+    "statistics": "mas",
+    "skip-clip": "skip_clip",
+    "segment-order": "srop",
+    "view-synthesis": "view_synthesis",
+}
 
 
 def pretext(task: str) -> ModuleType:

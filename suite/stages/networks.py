@@ -1,4 +1,4 @@
-"""The network that a stage starts from."""
+"""The networks of stages: what they start from, and what they cost."""
 
 from suite.stages import Job
 
@@ -29,7 +29,20 @@ def pretext_network(job: Job):
 
     pretraining = job.config["pretraining"]
     task = papers.pretext(pretraining["pretext"])
-    return task.network(starting_backbone(job), pretraining, job.config["video"])
+    network = task.network(starting_backbone(job), pretraining, job.config["video"])
+    if "views" in job.inputs:
+        network.views = _views(job)
+    return network
+
+
+def _views(job: Job):
+    """The autoencoder of an input stage, which makes views and does not learn any more."""
+    from suite import checkpoints
+    from suite.papers.view_synthesis import Autoencoder
+
+    state, prefix = checkpoints.load(job.inputs["views"] / "best.safetensors"), "autoencoder."
+    own = {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
+    return Autoencoder.from_state(own).eval().requires_grad_(False)
 
 
 def recognition_network(job: Job, classes: int):
@@ -45,3 +58,34 @@ def recognition_network(job: Job, classes: int):
     else:
         classifier = nn.Linear(backbone.feature_size, classes)
     return RecognitionNetwork(backbone, classifier, job.config["video"]["pixels"], settings["freeze_below"])
+
+
+def cost(job: Job) -> dict:
+    """Parameters that a pretraining holds, but for the encoder of keys, and multiply-accumulates of its backbone for one clip.
+
+    Counted on tensors without content: nothing is computed. Of a network that is not pretrained: the backbone alone.
+    """
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    from suite import papers
+
+    config = job.config
+    with torch.device("meta"):
+        backbone = counted = starting_backbone(job)
+        if "pretraining" in config:
+            task = papers.pretext(config["pretraining"]["pretext"])
+            counted = task.network(backbone, config["pretraining"], config["video"])
+        backbone.eval()
+        counter = FlopCounterMode(display=False)
+        with counter, torch.no_grad():
+            backbone(torch.empty(1, 3, *clip_shape(config["video"])))
+        parameters = sum(parameter.numel() for parameter in counted.parameters() if parameter.requires_grad)
+        if "views" in config:
+            from suite.papers import view_synthesis
+
+            made = view_synthesis.network(starting_backbone(job), config["views"], config["video"])
+            parameters += sum(parameter.numel() for parameter in made.autoencoder.parameters())
+    # The counter takes a multiplication and an addition for two.
+    scores = {"parameters": parameters / 1e6, "gmacs": counter.get_total_flops() / 2 / 1e9}
+    return {"scores": scores, "facts": {"clip": list(clip_shape(config["video"]))}}

@@ -111,6 +111,65 @@ def ranking_accuracy(job: Job) -> dict:
     }
 
 
+def segment_scores(job: Job) -> dict:
+    """Order, rates and contrast of test videos' segments (srop), and how the same network did before its first step."""
+    from statistics import fmean
+
+    from suite.papers import srop
+
+    network, samples, videos, counts, data = _held_out(job)
+    pretraining, video = job.config["pretraining"], job.config["video"]
+    learnt = data.readable(data.dataset.splits[pretraining["split"]].train)
+    gallery = srop.samples(data, learnt, pretraining, video, seed=0, training=False)
+    batch, runtime = pretraining["optimisation"]["batch"], job.runtime
+    found, untrained = (
+        srop.pretext_scores(asked, samples, gallery, batch, runtime.device, runtime.progress, workers=runtime.workers)
+        for asked in (network, pretext_network(job))
+    )
+    scores, hits = {}, {}
+    for prefix, asked in (("", found), ("untrained_", untrained)):
+        for name, values, unit in (
+            ("order_accuracy", asked.order_hits, 100),
+            ("rate_error", asked.rate_errors, 1),
+            ("contrastive_loss", asked.contrastive_losses, 1),
+            ("positive_first", asked.positive_first, 100),
+        ):
+            if values is not None:
+                scores[f"{prefix}{name}"] = unit * fmean(values)
+    facts = {}
+    if found.constant_rate is not None:
+        scores["constant_rate_error"] = fmean(found.constant_rate_errors)
+        facts["constant_rate"] = found.constant_rate
+    if found.queue is not None:
+        facts["queue"] = found.queue
+    for name, right in (("order_accuracy", found.order_hits), ("positive_first", found.positive_first)):
+        if right is not None:
+            hits[name] = [int(one) for one in right]
+    counts |= {"total": len(videos)} | {f"correct_{name}": sum(right) for name, right in hits.items()}
+    outcomes = {"groups": [video.group for video in videos], "trials": 1, "hits": hits} if hits else None
+    return {"scores": scores, "counts": counts, "outcomes": outcomes, "facts": facts}
+
+
+def view_scores(job: Job) -> dict:
+    """What synthesised views of test videos' clips keep of their motion and of their looks (srop), and a picture of one.
+
+    Each also before training, and of a view of one grey: what carries nothing at all.
+    """
+    from suite.papers import view_synthesis
+
+    network, samples, videos, counts, _ = _held_out(job)
+    batch, runtime = job.config["pretraining"]["optimisation"]["batch"], job.runtime
+    scores = {}
+    for prefix, asked in (("", network), ("untrained_", pretext_network(job))):
+        found = view_synthesis.view_scores(
+            asked, samples, batch, runtime.device, runtime.progress, workers=runtime.workers
+        )
+        scores |= {f"{prefix}{name}": value for name, value in found.items()}
+    view_synthesis.show_view(network, samples, 0, runtime.device, job.folder / "view.png")
+    facts = {"picture": videos[0].name}
+    return {"scores": scores, "counts": counts | {"total": len(videos)}, "pictures": ["view.png"], "facts": facts}
+
+
 def training_curve(job: Job) -> dict:
     """What a pretraining's validation accuracy (percent) comes to along the way (vcop-curriculum Fig. 4).
 

@@ -122,6 +122,30 @@ def cross_retrieval(job: Job) -> dict:
     return result | _examples(job, (asked, queries), (searched, gallery), neighbours, judged=False)
 
 
+def feature_space(job: Job) -> dict:
+    """How the test clips of five classes lie to each other (srop Fig. 4): t-SNE as a picture, the silhouette as a number."""
+    import numpy as np
+
+    from suite.evaluation import space
+
+    side = _Side(job.inputs["features"], "test")
+    shown = space.five_classes(len(side.classes))
+    chosen = np.isin(side.labels, shown)
+    clips = side.features.shape[1]
+    features = side.features[chosen].reshape(int(chosen.sum()) * clips, -1)
+    labels = np.repeat(side.labels[chosen], clips)
+    points = space.embedding(features, 0)
+    names = [side.classes[label] for label in shown]
+    space.space_picture(points, labels, dict(zip(shown, names, strict=True)), job.folder / "space.png")
+    return {
+        # Times 100, as percentages are.
+        "scores": {"silhouette": 100 * space.silhouette(features, labels)},
+        "counts": {"listed": side.listed, "decoded": len(side.labels), "clips": len(labels)},
+        "pictures": ["space.png"],
+        "facts": {"classes": names},
+    }
+
+
 def _retrieved(hits, trials: int, top: list[int], queries: _Side) -> dict:
     total = len(queries.labels) * trials
     right = hits.sum(0)

@@ -52,7 +52,7 @@ def pretrain(job: Job) -> dict:
         training = _hard_samples(job, network, training)
         counts["easy"] = len(learnt) - len(training)
         optimisation = optimisation | {"epochs": pretraining["sample"]["more_epochs"]}
-    result = _fit(job, network, training, watched, optimisation)
+    result = train(job, network, training, watched, optimisation)
     _name_held_out(job, validation)
     return result | {"counts": counts | result["counts"] | {"held_out": len(validation)}}
 
@@ -100,17 +100,18 @@ def finetune(job: Job) -> dict:
     source = data.source(config["video"]["resize"])
     shown = {"clip_length": config["video"]["clip_length"], "crop": config["video"]["crop"], "seed": config["seed"]}
     shown |= {"every": settings["clips"] == "all", "flip": settings["flip"]}
+    shown |= {"jitter": settings["jitter"]}
     training, watched = (
         finetuning.ActionClips(source, videos, data.frames, training=shuffled, **shown)
         for videos, shuffled in ((learnt, True), (validation, False))
     )
-    result = _fit(job, network, training, watched, settings["optimisation"])
+    result = train(job, network, training, watched, settings["optimisation"])
     _name_held_out(job, validation)
     counts = {"listed": len(listed), "decoded": len(decoded), "held_out": len(validation)}
     return result | {"counts": counts | result["counts"]}
 
 
-def _fit(job: Job, network, training, watched, optimisation: dict) -> dict:
+def train(job: Job, network, training, watched, optimisation: dict) -> dict:
     """Train a network on samples of the training videos, watched on those of the validation videos if there are any."""
     from suite.training import fit
 

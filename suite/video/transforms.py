@@ -16,6 +16,8 @@ from torchvision.transforms.v2 import functional as vision
 Pixels = Literal["unit", "rgb-mean", "bgr-raw"]
 # Mean red, green and blue of video frames, as PyTorch ports of C3D take it.
 MEAN = (102.0, 98.0, 90.0)
+# How much of red, green and blue there is in grey, as torchvision (and PIL) take it.
+GREY = (0.2989, 0.587, 0.114)
 
 
 def resize(frames: np.ndarray | Tensor, size: tuple[int, int]) -> Tensor:
@@ -70,3 +72,36 @@ def to_network(batch: Tensor, pixels: Pixels = "unit") -> Tensor:
     if pixels == "bgr-raw":
         return batch.flip(-1).permute(0, 4, 1, 2, 3).float()
     raise ValueError(f"unknown scale of pixels {pixels!r}")
+
+
+def drawn_colours(generator: torch.Generator, jitter: float) -> Tensor:
+    """Draw factors of brightness, contrast and saturation for `coloured`, uniform in [1 - jitter, 1 + jitter]: float32 [3]."""
+    return 1 + jitter * (2 * torch.rand(3, generator=generator) - 1)
+
+
+def coloured(clips: Tensor, factors: Tensor) -> Tensor:
+    """Clips float [B, 3, T, H, W] in [0, 1] with other colours, every frame of a clip alike; on the device they are on.
+
+    Brightness, contrast and saturation change in this order, in which srop names them (torchvision's ColorJitter draws an
+    order), and values are cut to [0, 1] after each. Every frame is changed as torchvision changes an image, but contrast
+    is about the mean grey of the whole clip, so that frames of different brightness are not drawn together.
+
+    Args:
+        factors: [B, 3], of brightness, contrast and saturation; at 1 nothing changes, not even by rounding.
+    """
+    brightness, contrast, saturation = (factors[:, kind].view(-1, 1, 1, 1, 1) for kind in range(3))
+    clips = (clips * brightness).clamp_(0, 1)
+    # The grey of the mean is the mean of the greys.
+    clips = _blend(clips, _grey(clips.mean((2, 3, 4), keepdim=True)), contrast)
+    return _blend(clips, _grey(clips), saturation)
+
+
+def _blend(clips: Tensor, grey: Tensor, share: Tensor) -> Tensor:
+    """`share` of the clips and the rest of grey, in place; products and sum are rounded one by one, alike for every pixel."""
+    return clips.mul_(share).add_(grey * (1 - share)).clamp_(0, 1)
+
+
+def _grey(clips: Tensor) -> Tensor:
+    """[B, 3, T, H, W] -> [B, 1, T, H, W]."""
+    red, green, blue = (clips[:, channel : channel + 1] * part for channel, part in enumerate(GREY))
+    return red + green + blue

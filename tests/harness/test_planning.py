@@ -7,7 +7,7 @@ import pytest
 from harness import plan, planning, runner, tables
 
 ROOT = Path(__file__).parents[2]
-DATASETS = ("ucf101", "hmdb51", "kinetics400", "aslan", "yupenn")
+DATASETS = ("ucf101", "hmdb51", "kinetics400", "aslan", "yupenn", "activitynet-qa")
 
 
 def build(key: str, scale: str = "paper", **asked) -> plan.Plan:
@@ -32,7 +32,8 @@ def stage_behind(built: plan.Plan, table: str, row: str, kind: str) -> plan.Stag
     ("key", "asked"),
     [
         ("mas", [f"table{number}" for number in range(1, 7)]),
-        ("vcop-curriculum", [f"table{number}" for number in range(1, 6)]),
+        ("vcop-curriculum", [f"table{number}" for number in range(1, 7)]),
+        ("srop", [f"table{number}" for number in range(2, 12)]),
         ("skip-clip", ["table1", "table2", "table3"]),
     ],
 )
@@ -160,3 +161,80 @@ def test_imagenet_weights_are_run_where_they_are_at_hand():
 def test_margins_are_varied_at_tiny_scale_alone():
     assert len({m.row for m in build("skip-clip", "tiny").measurements if m.table == "margins"}) == 5
     assert {m.row for m in build("skip-clip").measurements if m.table == "margins"} == {"chosen"}
+
+
+def test_views_are_made_by_a_network_that_was_pretrained_without_them():
+    built = build("srop", everything=True)
+    view = stage_behind(built, "table6", "full", "features").inputs["pretrain"]
+    views = built.stages[built.stages[view].inputs["views"]]
+    assert views.config["pretraining"]["pretext"] == "view-synthesis"
+    before = built.stages[views.inputs["pretrain"]]
+    assert (
+        before == built.stages[stage_behind(built, "table6", "order_rate_cntr_shuffle", "features").inputs["pretrain"]]
+    )
+    # What a pretraining starts from, or takes views from, is known by its key and not by its name.
+    assert not {"start", "views"} & built.stages[view].config["pretraining"].keys()
+    found = next(one for one in built.measurements if (one.table, one.row) == ("table11", "r21d_ours"))
+    assert {role for role in found.stages if role.startswith("pretrain")} == {
+        "pretrain",
+        "pretrain:views",
+        "pretrain:full",
+    }
+
+
+@pytest.mark.parametrize("scale", ["paper", "tiny"])
+def test_segments_and_rates_are_varied_one_at_a_time(scale):
+    built = build("srop", scale, everything=True)
+
+    def pretraining(table: str, row: str) -> dict:
+        found = next(one for one in built.measurements if (one.table, one.row) == (table, row))
+        return built.stages[found.stages["pretrain"]].config["pretraining"]
+
+    usual = pretraining("table3", "n3")
+    assert usual == pretraining("table4", "p1_8") == pretraining("table5", "r21d_regression")
+    assert [pretraining("table3", f"n{n}")["segments"] for n in (2, 3, 4, 5)] == [2, 3, 4, 5]
+    rates = [pretraining("table4", f"p1_{u}")["max_rate"] for u in (4, 6, 8, 10)]
+    assert rates == sorted(set(rates))
+    assert rates == [4, 6, 8, 10] or scale == "tiny"
+    differs = {key for key in usual if usual[key] != pretraining("table5", "r21d_classification")[key]}
+    assert differs == {"rate_head"}
+
+
+def test_a_row_about_other_clips_has_all_its_stages_at_their_size():
+    built = build("srop", everything=True)
+    for row, expected in (("r3d_112_16", (16, 112)), ("r3d_112_64", (64, 112)), ("s3dg_224_16", (16, 224))):
+        recognition = stage_behind(built, "table9", row, "recognition")
+        finetune = built.stages[recognition.inputs["finetune"]]
+        view = built.stages[finetune.inputs["pretrain"]]
+        chain = [recognition, finetune, view, built.stages[view.inputs["views"]]]
+        for stage in chain:
+            video = stage.config["video"]
+            assert (video["clip_length"], video["crop"]) == expected
+            assert video["resize"][0] * 112 == pytest.approx(video["crop"] * 128, abs=112)
+
+
+def test_costs_are_counted_at_the_papers_size_whatever_the_scale():
+    for scale in ("paper", "tiny"):
+        built = build("srop", scale, everything=True)
+        long = stage_behind(built, "table10", "ours_s3dg", "cost")
+        assert (long.config["width"], long.config["video"]["clip_length"], long.config["video"]["crop"]) == (
+            64,
+            64,
+            152,
+        )
+        plain = stage_behind(built, "table8", "ours_order_c3d", "cost")
+        assert (plain.config["video"]["clip_length"], plain.config["video"]["crop"]) == (16, 112)
+        assert not plain.inputs
+        assert "views" in stage_behind(built, "table10", "ours_view_r3d", "cost").config
+
+
+def test_questions_are_answered_from_twenty_clips_and_the_baseline_is_shared():
+    built = build("vcop-curriculum", tables=("table6",))
+    answered = of_kind(built, "video-qa")
+    assert len(answered) == 6
+    assert len({stage.inputs["baseline"] for stage in answered}) == 1
+    for stage in answered:
+        features = built.stages[stage.inputs["features"]].config
+        assert (features["dataset"], features["clips"], features["pooling"]) == ("activitynet-qa", 20, "global")
+    pretrained = stage_behind(built, "table6", "c3d_pretrained", "features")
+    assert built.stages[pretrained.inputs["pretrain"]].kind == "finetune"

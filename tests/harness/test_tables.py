@@ -96,13 +96,14 @@ FAULTS = {
     "unknown-key-in-tolerance": "table1 tolerance: unknown key 'sd'",
     "unknown-protocol": (
         "table1: unknown protocol 'recognise'; choose one of order-accuracy, statistics-errors, ranking-accuracy, "
-        "pretext, clip-retrieval, video-retrieval, cross-retrieval, layer-retrieval, recognition, training-curve, "
+        "segment-scores, view-scores, pretext, clip-retrieval, video-retrieval, cross-retrieval, layer-retrieval, recognition, "
+        "training-curve, finetuning-curve, feature-space, "
         "video-qa, aslan, yupenn, cost"
     ),
     "unknown-source": "table1 row ours: unknown source 'ours'; choose one of own, cited",
     "unknown-unit": (
         "table1 column ucf101: unknown unit 'percents'; "
-        "choose one of percent, millions, gmacs, loss, auc, error, count, samples, epochs"
+        "choose one of percent, millions, gmacs, loss, auc, error, count, samples, epochs, silhouette"
     ),
     "weights-for-some-columns": "table1 row ours: weights says nothing for column 'hmdb51'",
     "weights-for-unknown-column": (

@@ -1,7 +1,8 @@
 """Synthetic datasets: real avi files in the official layouts, made in seconds, the same bytes on every run.
 
 Actions (UCF101, HMDB51, Kinetics-400, ASLAN) are motions of one object: a single frame says next to nothing of the class,
-since colour, size and place are drawn at random. Scenes (YUPENN) are moving textures that fill the frame.
+since colour, size and place are drawn at random. Scenes (YUPENN) are moving textures that fill the frame. Questions
+(ActivityNet-QA) are about one coloured object that moves among still dots, and cannot be answered without the video.
 """
 
 import json
@@ -11,7 +12,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 
 from suite.datasets import lists
-from suite.datasets.synthetic import actions, pairs, textures
+from suite.datasets.synthetic import actions, pairs, questions, textures
 from suite.datasets.synthetic.drawing import VERSION, Settings, encode
 from suite.errors import InputError
 
@@ -22,6 +23,7 @@ _MADE = {
     "kinetics400": (actions.kinetics400_plan, actions.kinetics400_sizes),
     "aslan": (pairs.plan, pairs.sizes),
     "yupenn": (textures.plan, textures.sizes),
+    "activitynet-qa": (questions.plan, questions.sizes),
 }
 
 

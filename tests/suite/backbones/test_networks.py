@@ -51,6 +51,7 @@ def multiply_accumulates(network: torch.nn.Module, shape: tuple) -> int:
         ("r2plus1d", 14_365_303, 21.36),
         ("c3d5", 4_651_008, 19.25),
         ("resnet18-3d", 33_203_904, 8.31),
+        ("s3dg", 9_098_000, 4.52),
     ],
 )
 def test_costs_are_those_of_the_papers_networks(name, parameters, gmacs):
@@ -177,7 +178,8 @@ def test_any_width_scales_all_stages(width, name):
 
 
 def test_unknown_name_lists_the_names():
-    with pytest.raises(InputError, match="unknown backbone 'resnet'; backbones: c3d, r3d, r2plus1d, c3d5, resnet18-3d"):
+    names = "c3d, r3d, r2plus1d, c3d5, resnet18-3d, s3dg"
+    with pytest.raises(InputError, match=f"unknown backbone 'resnet'; backbones: {names}$"):
         backbones.build("resnet")
 
 

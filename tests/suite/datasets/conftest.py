@@ -18,8 +18,8 @@ def synthetic_root(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def probes_root(tmp_path_factory) -> Path:
-    """Synthetic Kinetics-400, ASLAN and YUPENN, whole, at their default settings."""
+    """Synthetic Kinetics-400, ASLAN, YUPENN and ActivityNet-QA, whole, at their default settings."""
     root = tmp_path_factory.mktemp("probes")
-    for name in ("kinetics400", "aslan", "yupenn"):
+    for name in ("kinetics400", "aslan", "yupenn", "activitynet-qa"):
         synthetic.generate(name, root, {}, lambda done, total: None)
     return root

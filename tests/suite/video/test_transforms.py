@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from torchvision.transforms import functional as torchvision_functional
+from torchvision.transforms.v2 import functional as vision
 
 from suite.seeding import generator
 from suite.video import decode, transforms
@@ -113,3 +114,60 @@ def test_mirrored_clips_swap_left_and_right_alone():
     clip = torch.arange(2 * 3 * 4 * 3).reshape(2, 3, 4, 3)
     assert torch.equal(transforms.mirrored(clip)[:, :, 0], clip[:, :, 3])
     assert torch.equal(transforms.mirrored(transforms.mirrored(clip)), clip)
+
+
+def some_clips(seed: int, count: int = 3, frames: int = 5, repeats: int = 1) -> torch.Tensor:
+    pixels = torch.randint(256, (count, frames, 7, 9, 3), dtype=torch.uint8, generator=generator(seed))
+    return transforms.to_network(pixels.repeat(1, repeats, 1, 1, 1))
+
+
+FACTORS = st.tuples(*[st.sampled_from([0.0, 0.25, 0.6, 1.0, 1.4, 2.0])] * 3)
+
+
+@given(seed=st.integers(0, 2**32), factors=st.lists(FACTORS, min_size=3, max_size=3), frames=st.integers(1, 6))
+def test_colours_of_identical_frames_are_torchvisions_frame_by_frame(seed, factors, frames):
+    clips = some_clips(seed, frames=1, repeats=frames)
+    found = transforms.coloured(clips, torch.tensor(factors))
+    assert torch.equal(found, found[:, :, :1].expand_as(found))
+    assert found.is_contiguous(memory_format=torch.channels_last_3d)
+    for clip, changed, (brightness, contrast, saturation) in zip(clips, found, factors, strict=True):
+        expected = vision.adjust_brightness(clip[:, 0], brightness)
+        expected = vision.adjust_saturation(vision.adjust_contrast(expected, contrast), saturation)
+        torch.testing.assert_close(changed[:, 0], expected, atol=2e-6, rtol=0)
+
+
+def test_brightness_and_saturation_are_torchvisions_for_any_frames():
+    clips, factors = some_clips(0), [(1.3, 1.0, 0.7), (0.6, 1.0, 1.9), (1.0, 1.0, 0.0)]
+    found = transforms.coloured(clips, torch.tensor(factors))
+    for clip, changed, (brightness, _, saturation) in zip(clips, found, factors, strict=True):
+        images = clip.transpose(0, 1)
+        expected = vision.adjust_saturation(vision.adjust_brightness(images, brightness), saturation)
+        torch.testing.assert_close(changed.transpose(0, 1), expected, atol=2e-6, rtol=0)
+
+
+def test_contrast_is_about_the_mean_grey_of_the_clip():
+    # Grey frames of 0.2 and 0.6, whose mean is 0.4: torchvision would leave each as it is, about its own mean.
+    clip = torch.tensor([0.2, 0.6]).view(1, 1, 2, 1, 1).expand(1, 3, 2, 4, 4)
+    halved = transforms.coloured(clip, torch.tensor([[1.0, 0.5, 1.0]]))
+    torch.testing.assert_close(halved[0, 0, :, 0, 0], torch.tensor([0.3, 0.5]), atol=1e-4, rtol=0)
+    # Cut at both ends: 0.4 - 4 * 0.2 and 0.4 + 4 * 0.2.
+    assert transforms.coloured(clip, torch.tensor([[1.0, 4.0, 1.0]]))[0, 0, :, 0, 0].tolist() == [0, 1]
+    # Cut after brightness too: 0.2 * 3 and 1, whose mean is 0.8.
+    both = transforms.coloured(clip, torch.tensor([[3.0, 0.5, 1.0]]))
+    torch.testing.assert_close(both[0, 0, :, 0, 0], torch.tensor([0.7, 0.9]), atol=1e-4, rtol=0)
+
+
+def test_factors_of_one_change_no_bit_and_the_clips_given_stay():
+    clips = some_clips(1)
+    before = clips.clone()
+    assert torch.equal(transforms.coloured(clips, torch.ones(3, 3)), clips)
+    transforms.coloured(clips, torch.full((3, 3), 0.5))
+    assert torch.equal(clips, before)
+
+
+def test_clips_of_a_batch_are_coloured_each_by_its_own_factors():
+    clips, factors = some_clips(2), torch.rand(3, 3, generator=generator(3)) + 0.5
+    together = transforms.coloured(clips, factors)
+    for index in range(3):
+        alone = transforms.coloured(clips[index : index + 1], factors[index : index + 1])
+        torch.testing.assert_close(together[index : index + 1], alone, atol=1e-6, rtol=0)

@@ -1,0 +1,150 @@
+"""Stages of video question answering: the model on frozen clip features, and what questions alone give (vcop-curriculum)."""
+
+import json
+
+from suite.stages import Job
+from suite.stages.data import Data
+from suite.stages.training import train
+
+# Questions whose attention is shown, spread over the test part.
+SHOWN = 6
+
+
+class _Questions:
+    """The questions of a dataset that can be asked, and the words they are read by."""
+
+    def __init__(self, job: Job):
+        from suite.datasets import activitynet_qa
+        from suite.evaluation import question_answering
+
+        settings = job.config["question_answering"]
+        self.data = Data(job, job.config["dataset"])
+        listed = activitynet_qa.questions(self.data.root)
+        self.parts, self.counts = {}, {}
+        for part, questions in listed.items():
+            self.parts[part], lost = activitynet_qa.askable(questions, self.data.frames)
+            self.counts |= {f"{part}_questions": len(questions), f"{part}_without_video": len(lost)}
+        self.vocabulary = question_answering.Vocabulary(question.text for question in self.parts["train"])
+        self.answers = question_answering.answer_vocabulary(self.parts["train"], settings["answers"])
+        size, seed = settings["hidden"], job.config["seed"]
+        if "glove" in job.roots:
+            self.embeddings = question_answering.glove(job.roots["glove"], self.vocabulary, size, seed)
+        else:
+            self.embeddings = question_answering.drawn(self.vocabulary, size, seed)
+        self.facts = {
+            "words": len(self.vocabulary),
+            "words_covered": self.embeddings.words_covered,
+            "tokens_covered": self.embeddings.tokens_covered,
+            "answers": len(self.answers),
+        }
+
+    def items(self, part: str, features, rows: dict[str, int]):
+        """The questions of a part with the features of their videos."""
+        from suite.evaluation.question_answering import QuestionItems
+
+        return QuestionItems(self.parts[part], self.vocabulary, self.answers, features, rows, training=part == "train")
+
+    def types(self) -> list[int]:
+        """The types of the test questions."""
+        return [question.type for question in self.parts["test"]]
+
+
+def _answered(job: Job, asked: _Questions, features, rows: dict[str, int], *, video: bool):
+    """A network trained on the questions of train and chosen by those of val: what its training gave, and its test answers."""
+    from suite import checkpoints
+    from suite.evaluation import question_answering
+    from suite.seeding import seed_everything
+
+    settings = job.config["question_answering"]
+    training, watched, test = (asked.items(part, features, rows) for part in ("train", "val", "test"))
+    learnt = sorted({rows[question.video] for question in asked.parts["train"]})
+    seed_everything(job.config["seed"])
+    network = question_answering.SoftAttention(
+        asked.embeddings.vectors,
+        len(asked.answers),
+        question_answering.standard(features[learnt]),
+        hidden=settings["hidden"],
+        dropout=settings["dropout"],
+        video=video,
+    )
+    fitted = train(job, network, training, watched, settings["optimisation"])
+    network.load_state_dict(checkpoints.load(job.folder / "best.safetensors"))
+    runtime, batch = job.runtime, settings["optimisation"]["batch"]
+    found = question_answering.answer(network, test, batch, runtime.device, runtime.progress, workers=runtime.workers)
+    fitted["counts"] |= {"unanswerable_in_training": training.left_out}
+    return fitted, found
+
+
+def baseline(job: Job) -> dict:
+    """What can be had without the video: the most frequent answers, and a network that reads the question alone."""
+    import numpy as np
+
+    from suite.evaluation import question_answering
+
+    asked = _Questions(job)
+    rows = {name: row for row, name in enumerate(asked.data.frames)}
+    fitted, found = _answered(job, asked, np.zeros((len(rows), 1, 1), np.float32), rows, video=False)
+    frequent = question_answering.most_frequent(asked.parts["train"], asked.parts["test"])
+    tallies = {
+        "question_only": question_answering.by_type(found.hits, asked.types()),
+        "most_frequent": frequent.overall,
+        "most_frequent_of_type": frequent.of_type,
+    }
+    scores = {
+        f"{name}_{kind}": 100 * t.correct / t.total for name, tally in tallies.items() for kind, t in tally.items()
+    }
+    return fitted | {"scores": scores, "counts": asked.counts | fitted["counts"], "facts": asked.facts}
+
+
+def video_qa(job: Job) -> dict:
+    """Answers to the test questions from clip features, by type and in all, beside the baselines; a picture of attention."""
+    import numpy as np
+
+    from suite.evaluation import question_answering
+
+    asked = _Questions(job)
+    folder, rows, parts = job.inputs["features"], {}, []
+    for part in ("train", "test"):
+        names = json.loads((folder / f"{part}.json").read_text(encoding="utf-8"))["names"]
+        rows |= {name: len(rows) + place for place, name in enumerate(names)}
+        parts.append(np.load(folder / f"{part}.npy"))
+    features = np.concatenate(parts)
+    fitted, found = _answered(job, asked, features, rows, video=True)
+    tallies = question_answering.by_type(found.hits, asked.types())
+    before = json.loads((job.inputs["baseline"] / "result.json").read_text(encoding="utf-8"))["result"]["scores"]
+    counts = {"total": tallies["all"].total} | asked.counts | fitted["counts"]
+    for kind, tally in tallies.items():
+        counts |= {f"asked_{kind}": tally.total, f"correct_{kind}": tally.correct}
+    _picture(job, asked, found, features.shape[1])
+    return fitted | {
+        "scores": {kind: 100 * tally.correct / tally.total for kind, tally in tallies.items()} | before,
+        "counts": counts,
+        "outcomes": {
+            "groups": [question.video for question in asked.parts["test"]],
+            "trials": 1,
+            "hits": {"all": [int(hit) for hit in found.hits]},
+        },
+        "facts": fitted["facts"] | asked.facts,
+        "pictures": ["attention.png"],
+    }
+
+
+def _picture(job: Job, asked: _Questions, found, clips: int) -> None:
+    """The attention of a few test questions, over the middle frames of their video's clips."""
+    from suite.evaluation.question_answering import attention_picture
+    from suite.video.clips import evenly_spaced_starts
+
+    video, questions = job.config["video"], asked.parts["test"]
+    shown = sorted({place * (len(questions) - 1) // max(SHOWN - 1, 1) for place in range(SHOWN)})
+    source = asked.data.source(video["resize"])
+    frames, texts = [], []
+    for place in shown:
+        question = questions[place]
+        length = asked.data.frames[question.video]
+        starts = evenly_spaced_starts(length, video["clip_length"], clips)
+        middle = [min(start + video["clip_length"] // 2, length - 1) for start in starts]
+        distinct = sorted(set(middle))
+        read = dict(zip(distinct, source.frames(question.video, distinct).numpy(), strict=True))
+        frames.append([read[frame] for frame in middle])
+        texts.append((question.text, asked.answers[found.predictions[place]], question.answer))
+    attention_picture(frames, found.attention[shown], texts, job.folder / "attention.png")
