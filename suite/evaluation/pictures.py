@@ -55,7 +55,7 @@ def clip_picture(clip: Tensor, flow: Tensor, path: Path, attention: Tensor | Non
     moved = dict(zip(statistics.MOTION, statistics.motion_labels(flow[None])[0].int().tolist(), strict=True))
     seen = dict(zip(statistics.APPEARANCE, statistics.appearance_labels(clip[None])[0].int().tolist(), strict=True))
     middle = (len(clip) - 1) // 2
-    frame = _enlarged(clip[middle].numpy())
+    frame = enlarged(clip[middle].numpy())
     columns = [[(frame, f"frame {middle + 1} of {len(clip)}", f"mostly {COLOUR_NAMES[seen['global_colour'] - 1]}")]]
     largest = float(flow.norm(dim=1).max())
     columns[0].append(
@@ -64,7 +64,7 @@ def clip_picture(clip: Tensor, flow: Tensor, path: Path, attention: Tensor | Non
     if attention is not None:
         columns[0].append((_heated(frame, attention.numpy()), "attention of conv5", "red: most active"))
     boundaries = torch.stack(statistics.summed_boundaries(flow[None]), dim=-1)[0].norm(dim=-1)
-    maps = [_enlarged(_grey(boundaries[component].numpy())) for component in (0, 1)]
+    maps = [enlarged(_grey(boundaries[component].numpy())) for component in (0, 1)]
     for pattern in (1, 2, 3):
         places = {kind: seen[f"pattern{pattern}_{kind}_location"] for kind in ("diverse", "stable")}
         colours = {kind: COLOUR_NAMES[seen[f"pattern{pattern}_{kind}_colour"] - 1] for kind in places}
@@ -77,10 +77,10 @@ def clip_picture(clip: Tensor, flow: Tensor, path: Path, attention: Tensor | Non
             degrees = f"{45 * (bin_ - 1)} to {45 * bin_}°"
             column.append((panel, f"boundaries of {component}: {place}", f"orientation {bin_}: {degrees}"))
         columns.append(column)
-    _png(_sheet(columns, ("", *(f"pattern {n}: {name}" for n, name in enumerate(PATTERNS, 1)))), path)
+    write_png(sheet_of(columns, ("", *(f"pattern {n}: {name}" for n, name in enumerate(PATTERNS, 1)))), path)
 
 
-def _sheet(columns: Sequence[Sequence[tuple]], headings: Sequence[str]) -> Image.Image:
+def sheet_of(columns: Sequence[Sequence[tuple]], headings: Sequence[str]) -> Image.Image:
     """Panels with two lines of caption each, column by column."""
     # matplotlib's own copy of DejaVu Sans: the same glyphs on every machine.
     import matplotlib
@@ -101,7 +101,7 @@ def _sheet(columns: Sequence[Sequence[tuple]], headings: Sequence[str]) -> Image
     return sheet
 
 
-def _enlarged(pixels: np.ndarray) -> Image.Image:
+def enlarged(pixels: np.ndarray) -> Image.Image:
     """A frame or a map, uint8 [H, W, 3], as a panel."""
     return Image.fromarray(pixels).resize((SIDE, SIDE), Image.Resampling.BILINEAR)
 
@@ -114,12 +114,12 @@ def _grey(values: np.ndarray) -> np.ndarray:
 
 def _flow_panel(flow: np.ndarray) -> Image.Image:
     """A flow field [2, H, W], and in a corner the wheel that its colours are read by."""
-    panel = Image.fromarray(_flow_colours(flow, float(np.hypot(*flow).max()))).resize(
+    panel = Image.fromarray(flow_colours(flow, float(np.hypot(*flow).max()))).resize(
         (SIDE, SIDE), Image.Resampling.BILINEAR
     )
     size = SIDE // 4
     y, x = np.mgrid[:size, :size] - (size - 1) / 2
-    wheel = Image.fromarray(_flow_colours(np.stack([x, y]), size / 2))
+    wheel = Image.fromarray(flow_colours(np.stack([x, y]), size / 2))
     disk = Image.fromarray((255 * (np.hypot(x, y) <= size / 2 - 1)).astype(np.uint8))
     panel.paste(wheel, (SIDE - size - 4, SIDE - size - 4), disk)
     corner = SIDE - size - 4
@@ -127,7 +127,7 @@ def _flow_panel(flow: np.ndarray) -> Image.Image:
     return panel
 
 
-def _flow_colours(flow: np.ndarray, largest: float) -> np.ndarray:
+def flow_colours(flow: np.ndarray, largest: float) -> np.ndarray:
     """Direction as hue, length as saturation, no motion white: uint8 [H, W, 3]."""
     from matplotlib.colors import hsv_to_rgb
 
@@ -141,7 +141,7 @@ def _heated(frame: Image.Image, attention: np.ndarray) -> Image.Image:
     from matplotlib import colormaps
 
     heat = (255 * colormaps["turbo"](attention)[..., :3]).round().astype(np.uint8)
-    return Image.blend(frame.convert("L").convert("RGB"), _enlarged(heat), 0.55)
+    return Image.blend(frame.convert("L").convert("RGB"), enlarged(heat), 0.55)
 
 
 def _outlined(panel: Image.Image, pattern: int, marked: Sequence[tuple[int, tuple]]) -> Image.Image:
@@ -177,7 +177,7 @@ def _arrow(panel: Image.Image, pattern: int, region: int, orientation: int) -> I
     return panel
 
 
-def _png(sheet: Image.Image, path: Path) -> None:
+def write_png(sheet: Image.Image, path: Path) -> None:
     """A PNG with a palette: a quarter of the size of full colour. The octree keeps rare hues, such as the wheel's."""
     content = io.BytesIO()
     sheet.quantize(256, Image.Quantize.FASTOCTREE).save(content, "PNG", optimize=True)

@@ -1,6 +1,7 @@
 """Stages that ask how well a pretext task was learnt, on videos that it was not learnt from."""
 
 import json
+from dataclasses import replace
 
 from suite.errors import InputError
 from suite.stages import Job
@@ -122,9 +123,11 @@ def segment_scores(job: Job) -> dict:
     learnt = data.readable(data.dataset.splits[pretraining["split"]].train)
     gallery = srop.samples(data, learnt, pretraining, video, seed=0, training=False)
     batch, runtime = pretraining["optimisation"]["batch"], job.runtime
+    # Without its input of trained weights the stage starts from fresh ones.
+    before = replace(job, inputs={role: folder for role, folder in job.inputs.items() if role != "pretrain"})
     found, untrained = (
         srop.pretext_scores(asked, samples, gallery, batch, runtime.device, runtime.progress, workers=runtime.workers)
-        for asked in (network, pretext_network(job))
+        for asked in (network, pretext_network(before))
     )
     scores, hits = {}, {}
     for prefix, asked in (("", found), ("untrained_", untrained)):

@@ -79,7 +79,7 @@ def test_arrows_point_along_the_middle_of_their_bin(orientation):
 
 def test_flow_colours():
     flow = np.array([[2.0, 0, -2, 0, 0], [0, 2, 0, -2, 0]])[:, None]
-    right, down, left, up, still = pictures._flow_colours(flow, 2)[0].tolist()
+    right, down, left, up, still = pictures.flow_colours(flow, 2)[0].tolist()
     # Hue runs counter-clockwise from red at the right; half a circle on is the complement.
     assert right == [255, 0, 0]
     assert left == [0, 255, 255]
