@@ -35,8 +35,9 @@ PICTURES = {
     ),
     "similarity.png": (
         "Similarity of context and targets",
-        "Frames of a test video: the context, then the targets in their order in time, and how similar each place of a "
-        "target's feature map is to the same place of the context's.",
+        "Frames of a test video of each of up to four classes: the end of the context, then the targets in their order in time; "
+        "below, how similar each place of a target's feature map is to the same place of the context's, from dark blue to "
+        "yellow within a video.",
         "Context and target frames with their maps of similarity",
     ),
     "space.png": (

@@ -42,11 +42,11 @@ def beneath(section: Section, table: Table) -> list[str]:
         by_protocol.setdefault(record.protocol, []).append(record)
     for protocol, records in by_protocol.items():
         if protocol in _BENEATH:
-            parts += _BENEATH[protocol](table, records)
+            parts += _BENEATH[protocol](section, table, records)
     return parts
 
 
-def _labels(table: Table, records: Sequence[Record]) -> list[str]:
+def _labels(section: Section, table: Table, records: Sequence[Record]) -> list[str]:
     """Statistics that were learnt and that were not, by network: those whose error is below the constant predictor's."""
     names = charts.row_names(table)
     columns = {column.id: column for column in table.columns}
@@ -84,7 +84,7 @@ def _ratios(found: Mapping[str, Sequence[float]]) -> str:
     return ", ".join(words for _, words in sorted(shown)) or "none"
 
 
-def _folds(table: Table, records: Sequence[Record]) -> list[str]:
+def _folds(section: Section, table: Table, records: Sequence[Record]) -> list[str]:
     """Accuracy with its standard error over the folds, and the area under the ROC curve: means over seeds."""
     names = charts.row_names(table)
     digits = {"accuracy": 1, "standard_error": 1, "auc": DECIMALS["auc"]}
@@ -99,7 +99,21 @@ def _folds(table: Table, records: Sequence[Record]) -> list[str]:
     return [grid(head, rows)] if rows else []
 
 
-_BENEATH = {"statistics-errors": _labels, "aslan": _folds}
+def _intervals(section: Section, table: Table, records: Sequence[Record]) -> list[str]:
+    """Both intervals of what was ranked on held-out videos: nothing is printed to compare it with, but chance."""
+    names, digits = charts.row_names(table), decimals(section, table)
+    rows = []
+    for one in section.of_table(table):
+        column = table.column(one.column)
+        if one.ours is not None and section.cells[one.table, one.row, one.column].protocol == "ranking-accuracy":
+            seeds = None if one.half_width is None else (one.ours - one.half_width, one.ours + one.half_width)
+            shown = [_interval(ends, digits[one.column]) for ends in (seeds, one.video_interval)]
+            rows.append([text(names[one.row]), text(column.label), number(one.ours, digits[one.column]), *shown])
+    head = ["On held-out videos", "column", "ours", "95 % over seeds", "95 % over videos"]
+    return [grid(head, rows, words=(0, 1))] if rows else []
+
+
+_BENEATH = {"statistics-errors": _labels, "aslan": _folds, "ranking-accuracy": _intervals}
 
 
 def gains(section: Section) -> list[str]:

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -335,7 +336,7 @@ def _record(
         departures.append(MISSING["id"])
     if measurement.protocol == "video-qa" and "glove" not in last.data:
         departures.append(LEARNT["id"])
-    # The curves of the training that this protocol is about: fine-tuning where there is one.
+    # The curves of the training that this protocol is about: its own, or else fine-tuning where there is one.
     about_pretext = measurement.protocol in planning.PRETEXT_PROTOCOLS
     trained = results.get("finetune") or (results.get("pretrain") if about_pretext else None)
     computed = [result for role, result in results.items() if behind[role].kind not in plan.DATA_KINDS]
@@ -359,7 +360,7 @@ def _record(
         scores=final["result"].get("scores", {}),
         counts=counts,
         outcomes=Outcomes(**final["result"]["outcomes"]) if final["result"].get("outcomes") else None,
-        curves=trained["result"]["curves"] if trained else {},
+        curves=final["result"].get("curves") or (trained["result"]["curves"] if trained else {}),
         examples=final["result"].get("examples", []),
         short_videos=_short_videos(recipe, data, measurement, behind, runs),
         stages=measurement.stages,
@@ -510,12 +511,13 @@ def evaluation(checkpoint: Path, backbone: str, protocol: str, dataset: str, spl
 
 
 def describe_import(built: Plan, runs: Path) -> list[str]:
-    """What was read of an imported checkpoint: its layout, and the keys that were recognised but play no part."""
+    """What was read of an imported checkpoint: its layout, and how many keys were recognised but play no part, by module."""
     lines = []
     for stage in built.stages.values():
         if stage.kind == "import":
             facts = json.loads((stage.folder(runs) / "result.json").read_text(encoding="utf-8"))["result"]["facts"]
-            unused = ", ".join(facts["not_used"]) or "none"
+            parts = Counter(key.split(".")[0] for key in facts["not_used"])
+            unused = ", ".join(f"{part} ({count})" for part, count in parts.items()) or "none"
             lines.append(f"checkpoint layout: {facts['layout']}; recognised keys that play no part: {unused}")
     return lines
 
