@@ -150,7 +150,9 @@ def _telling(table: Table) -> list[Column]:
 
 
 def _targets(section: Section, table: Table, records: Sequence[Record]) -> Figure | None:
-    """Mean score of each target by its place in time: it should fall."""
+    """Mean score of each target by its place in time, for tables about ranking: it should fall."""
+    if not any(column.metric == "ranking_accuracy" for column in table.columns):
+        return None
     labels = row_names(table)
     lines = []
     for colour, (row, mine) in enumerate(_rows(table, records), 1):

@@ -41,6 +41,13 @@ LEARNT = {
     "reason": "The paper takes GloVe's; --glove glove.6B.300d.txt does too. The file has 1 GB and is not at hand everywhere.",
     "scopes": ["without --glove"],
 }
+# In force where a recipe lets batches through in parts.
+IN_PARTS = {
+    "id": "batches-in-parts",
+    "what": "Batches go through the network in parts (`at_once`), whose gradients add up.",
+    "reason": "Memory. Batch norm, and whatever else compares the samples of a batch, sees a part alone.",
+    "scopes": ["where a recipe says at_once"],
+}
 # torchvision's ResNet-18 of ImageNet under a data root, for the one baseline that starts from it.
 IMAGENET = "imagenet/resnet18-f37072fd.pth"
 # From the weakest to what the paper used.
@@ -90,7 +97,7 @@ def recipe_facts(recipe) -> dict:
         "settings": recipe.settings.model_dump(mode="json"),
         "decisions": [decision.model_dump(mode="json") for decision in recipe.decisions],
         "departures": [departure.model_dump(mode="json") for departure in recipe.departures]
-        + [SKIPPED, MISSING, LEARNT],
+        + [SKIPPED, MISSING, LEARNT, IN_PARTS],
     }
 
 
@@ -336,6 +343,8 @@ def _record(
         departures.append(MISSING["id"])
     if measurement.protocol == "video-qa" and "glove" not in last.data:
         departures.append(LEARNT["id"])
+    if any(_in_parts(stage) for stage in behind.values()):
+        departures.append(IN_PARTS["id"])
     # The curves of the training that this protocol is about: its own, or else fine-tuning where there is one.
     about_pretext = measurement.protocol in planning.PRETEXT_PROTOCOLS
     trained = results.get("finetune") or (results.get("pretrain") if about_pretext else None)
@@ -376,6 +385,12 @@ def _record(
     pictures = final["result"].get("pictures", [])
     stem = Path(record.key()).stem
     return record.model_copy(update={"pictures": [f"{stem}__{name}" for name in pictures]})
+
+
+def _in_parts(stage: Stage) -> bool:
+    """Whether a stage trained on batches in parts."""
+    training = (stage.config.get(name, {}) for name in ("pretraining", "finetuning", "question_answering"))
+    return any(settings.get("optimisation", {}).get("at_once") for settings in training)
 
 
 def _columns(paper: Paper, measurement: Measurement, scores: dict[str, float]) -> list[str]:

@@ -237,8 +237,7 @@ class SkipClipNetwork(nn.Module):
         frames = targets.flatten(0, 1)
         turns = None
         if self.rotation_head is not None:
-            every = torch.arange(count).repeat(batch) % ROTATIONS
-            turns = torch.randint(ROTATIONS, (len(frames),)) if self.training else every
+            turns = torch.randint(ROTATIONS, (len(frames),)) if self.training else _fixed_turns(batch, count)
             # One pass for all: batch norm sees upright and turned frames together.
             maps, turned = self.target_maps(torch.cat([frames, rotated(frames, turns)])).chunk(2)
         else:
@@ -260,6 +259,19 @@ class SkipClipNetwork(nn.Module):
             if turns is not None:
                 parts["rotation_accuracy"] = 100 * (logits.argmax(1) == turns).float().mean()
         return Outcome(loss, None, parts)
+
+    def rotations_seen(self, targets: Tensor) -> Tensor:
+        """Of how many targets of each video the turn is recognised, target i being turned i times: int64 [B]."""
+        batch, count = targets.shape[:2]
+        turns = _fixed_turns(batch, count)
+        maps = self.target_maps(rotated(targets.flatten(0, 1), turns))
+        right = self.rotation_head(maps.mean((2, 3))).argmax(1) == turns.to(maps.device)
+        return right.unflatten(0, (batch, count)).sum(1)
+
+
+def _fixed_turns(batch: int, count: int) -> Tensor:
+    """Quarter turns of the targets outside training, target i by i: int64 [batch * count], on the CPU."""
+    return torch.arange(count).repeat(batch) % ROTATIONS
 
 
 def _one_frame(maps: Tensor) -> Tensor:
@@ -313,6 +325,12 @@ class Ranking(NamedTuple):
     pairs: int
     # Score of each video and target, nearest first: float32 [V, M]. Its mean over the videos should fall with time.
     scores: np.ndarray
+    # Targets of each video whose rotation is recognised; None without that objective.
+    rotations: list[int] | None
+
+    def monotone(self) -> list[bool]:
+        """Whether each video's score falls from every target to the next: all of its pairs are in order."""
+        return [hits == self.pairs for hits in self.hits]
 
 
 def ranking_accuracy(
@@ -337,13 +355,18 @@ def ranking_accuracy(
     keys = [(0, index) for index in range(len(samples))]
     batches = [keys[low : low + batch] for low in range(0, len(keys), batch)]
     scores: list[Tensor] = []
+    rotations: list[int] = []
     with frozen(network):
         for context, targets in batches_of(samples, batches, workers=workers):
-            scores.append(network(context.to(device), targets.to(device)).mean((2, 3)).cpu())
+            context, targets = context.to(device), targets.to(device)
+            scores.append(network(context, targets).mean((2, 3)).cpu())
+            if network.rotation_head is not None:
+                rotations += network.rotations_seen(targets).tolist()
             progress(sum(map(len, scores)), len(samples))
     found = torch.cat(scores)
     count = found.shape[1]
-    return Ranking(pairs_in_order(found).tolist(), count * (count - 1) // 2, found.numpy())
+    seen = None if network.rotation_head is None else rotations
+    return Ranking(pairs_in_order(found).tolist(), count * (count - 1) // 2, found.numpy(), seen)
 
 
 def similarity_picture(context: Tensor, targets: Tensor, maps: Tensor) -> np.ndarray:

@@ -30,7 +30,7 @@ KINDS = {
     "finetune": ("suite.stages.training.finetune", 1),
     "order-accuracy": ("suite.stages.pretexts.order_accuracy", 1),
     "statistics-errors": ("suite.stages.pretexts.statistics_errors", 1),
-    "ranking-accuracy": ("suite.stages.pretexts.ranking_accuracy", 1),
+    "ranking-accuracy": ("suite.stages.pretexts.ranking_accuracy", 2),
     "segment-scores": ("suite.stages.pretexts.segment_scores", 1),
     "view-scores": ("suite.stages.pretexts.view_scores", 1),
     "training-curve": ("suite.stages.pretexts.training_curve", 1),

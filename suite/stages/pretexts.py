@@ -76,39 +76,51 @@ def statistics_errors(job: Job) -> dict:
 
 
 def ranking_accuracy(job: Job) -> dict:
-    """Pairs of coming frames of test videos that are ranked in their order (Skip-Clip); one video's similarity maps."""
+    """Pairs of coming frames of test videos that are ranked in their order (Skip-Clip), and similarity maps of four classes.
+
+    Also before the first step, where chance is 50 %; in how many videos every score is below the one before; and how many
+    turned targets are recognised, where the network has learnt that.
+    """
+    import torch
     from PIL import Image
 
     from suite.evaluation.features import frozen
     from suite.papers import skip_clip
 
     network, samples, videos, counts, _ = _held_out(job)
-    ranked = skip_clip.ranking_accuracy(
-        network,
-        samples,
-        job.config["pretraining"]["optimisation"]["batch"],
-        job.runtime.device,
-        job.runtime.progress,
-        workers=job.runtime.workers,
+    # Without its input of trained weights the stage starts from fresh ones.
+    fresh = replace(job, inputs={role: folder for role, folder in job.inputs.items() if role != "pretrain"})
+    batch, runtime = job.config["pretraining"]["optimisation"]["batch"], job.runtime
+    ranked, untrained = (
+        skip_clip.ranking_accuracy(asked, samples, batch, runtime.device, runtime.progress, workers=runtime.workers)
+        for asked in (network, pretext_network(fresh))
     )
-    context, targets = (frames[None] for frames in samples[0, 0])
+    # The first video of each class, as far as there is room.
+    chosen = sorted({video.label: index for index, video in reversed(list(enumerate(videos)))}.values())[:4]
+    context, targets = (torch.stack(frames) for frames in zip(*(samples[0, index] for index in chosen), strict=True))
     with frozen(network):
-        maps = network(context.to(job.runtime.device), targets.to(job.runtime.device)).cpu()
-    picture = skip_clip.similarity_picture(context, targets, maps)
-    Image.fromarray(picture).save(job.folder / "similarity.png", optimize=True)
-    total, correct = len(ranked.hits) * ranked.pairs, sum(ranked.hits)
+        maps = network(context.to(runtime.device), targets.to(runtime.device)).cpu()
+    picture = Image.fromarray(skip_clip.similarity_picture(context, targets, maps))
+    # Frames of 112 pixels are enough to look at.
+    picture.reduce(max(1, context.shape[2] // 112)).save(job.folder / "similarity.png", optimize=True)
+    hits = {
+        "ranking_accuracy": [int(right) for right in ranked.hits],
+        # A video counts with all of its pairs or with none.
+        "monotone": [ranked.pairs * falls for falls in ranked.monotone()],
+        "untrained_ranking_accuracy": [int(right) for right in untrained.hits],
+    }
+    total = len(videos) * ranked.pairs
+    scores = {name: 100 * sum(right) / total for name, right in hits.items()}
+    if ranked.rotations is not None:
+        scores["rotation_accuracy"] = 100 * sum(ranked.rotations) / ranked.scores.size
     # Mean score of each target, from the nearest on: it should fall.
-    scores = {f"score_{step}": float(score) for step, score in enumerate(ranked.scores.mean(0), start=1)}
+    scores |= {f"score_{step}": float(score) for step, score in enumerate(ranked.scores.mean(0), start=1)}
     return {
         "pictures": ["similarity.png"],
-        "scores": {"ranking_accuracy": 100 * correct / total} | scores,
-        "counts": counts | {"total": total, "correct_ranking_accuracy": correct},
-        "outcomes": {
-            "groups": [video.group for video in videos],
-            "trials": ranked.pairs,
-            "hits": {"ranking_accuracy": [int(hits) for hits in ranked.hits]},
-        },
-        "facts": {"picture": videos[0].name},
+        "scores": scores,
+        "counts": counts | {"total": total} | {f"correct_{name}": sum(right) for name, right in hits.items()},
+        "outcomes": {"groups": [video.group for video in videos], "trials": ranked.pairs, "hits": hits},
+        "facts": {"picture": ", ".join(videos[index].name for index in chosen)},
     }
 
 
