@@ -493,15 +493,14 @@ def evaluation(checkpoint: Path, backbone: str, protocol: str, dataset: str, spl
         raise UsageError(f"{checkpoint}: no such checkpoint; give the file with --checkpoint")
     with open(checkpoint, "rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    if protocol.endswith("retrieval"):
-        if recipe.settings.retrieval is None:
-            raise UsageError(
-                f"--paper {recipe.paper}: its recipe has no retrieval; name a paper that has, such as vcop"
-            )
+    by_clips = protocol.endswith("retrieval")
+    if (by_clips or protocol == "video-qa") and recipe.settings.retrieval is None:
+        raise UsageError(
+            f"--paper {recipe.paper}: its recipe has no features of clips; name a paper that has, such as vcop"
+        )
+    if by_clips:
         metrics = [f"top{k}" for k in recipe.settings.retrieval.top]
     elif protocol == "video-qa":
-        if recipe.settings.question_answering is None:
-            raise UsageError(f"--paper {recipe.paper}: its recipe answers no questions; name vcop-curriculum")
         metrics = [*activitynet_qa.TYPES, "all"]
     else:
         metrics = ["accuracy"]

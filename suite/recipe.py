@@ -256,13 +256,21 @@ class QuestionAnswering(Settings):
     """Answers to questions about videos from frozen clip features (vcop-curriculum Table VI)."""
 
     # Evenly spaced clips of a video.
-    clips: int = Field(gt=0)
+    clips: int = Field(default=20, gt=0)
     # Width of the word embeddings and of the network over the words.
-    hidden: int = Field(gt=0)
+    hidden: int = Field(default=300, gt=0)
     # Most frequent answers of the training questions, among which one is chosen.
-    answers: int = Field(gt=0)
-    dropout: float = Field(ge=0, lt=1)
-    optimisation: Optimisation
+    answers: int = Field(default=1000, gt=0)
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+    optimisation: Optimisation = Optimisation(
+        optimiser="adam",
+        batch=64,
+        epochs=40,
+        learning_rate=1e-3,
+        weight_decay=0.0,
+        precision="fp32",
+        keep="best-accuracy",
+    )
 
 
 class Holdout(Settings):
@@ -316,7 +324,7 @@ class Scale(Settings):
     retrieval: Retrieval | None = None
     flow: Flow | None = None
     probes: Probes = Probes()
-    question_answering: QuestionAnswering | None = None
+    question_answering: QuestionAnswering = QuestionAnswering()
     # Table -> rows that a run takes where nothing is named; empty: all of all tables.
     subset: dict[str, tuple[str, ...]] = {}
     holdout: dict[str, Holdout]
