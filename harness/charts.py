@@ -64,6 +64,9 @@ def pairs(table: Table) -> list[tuple[Row, Row]]:
         if is_random(row):
             continue
         partners = [other for other in own if is_random(other) and other.backbone == row.backbone]
+        # One that was tuned with labels before it is measured is no baseline of one that was not.
+        tuned = row.settings.get("finetuned_on")
+        partners = [other for other in partners if other.settings.get("finetuned_on") == tuned]
         same = [other for other in partners if other.settings == row.settings]
         if partners := same or (partners if len(partners) == 1 else []):
             found.append((partners[0], row))
@@ -357,9 +360,9 @@ def _weights(row: Row, among: Sequence[Row]) -> str:
 
 
 def with_unit(column: Column) -> str:
-    """A column's label with its unit, for an axis."""
-    unit = f"({UNITS.get(column.unit, column.unit)})"
-    return column.label if unit in column.label else f"{column.label} {unit}"
+    """A column's label with its unit, for an axis; what says its unit already stays as it is."""
+    unit = UNITS.get(column.unit, column.unit)
+    return column.label if unit in column.label.lower() else f"{column.label} ({unit})"
 
 
 def rounded(value: float) -> float:

@@ -166,6 +166,7 @@ def show_plan(
     seeds: Seeds = 1,
     device: Device = "auto",
     runs: RunsFolder = RUNS,
+    glove: Glove = None,
     skip_unreadable: SkipUnreadable = False,
     tflops: Annotated[
         float | None,
@@ -177,7 +178,7 @@ def show_plan(
     """The stages behind a paper's tables: what is done, what is missing, and what it will cost."""
 
     asked = _asked(seeds, device, skip_unreadable, tables, rows, datasets, everything)
-    run = preparation.prepare(_paper(paper), scale, data_root, asked, runs, only_plan=True)
+    run = preparation.prepare(_paper(paper), scale, data_root, asked, runs, glove=glove, only_plan=True)
     settings = run.recipe.settings.model_dump(mode="json")
     kind = "cuda" if scale != "tiny" and device == "auto" else run.request.device_kind
     speed = plan.speed(runs, settings, kind, tflops)
@@ -383,18 +384,7 @@ def evaluate(
     for line in runner.describe_import(run.built, runs):
         print(line)
     names = [column.metric for column in asked.figures[0].columns]
-    rows = [
-        [
-            r.dataset,
-            r.split,
-            r.seed,
-            *(f"{r.scores[name]:.2f}" if name in r.scores else "–" for name in names),
-            r.counts["total"],
-            r.scope,
-        ]
-        for r in found
-    ]
-    print(summary.grid(rows, ["dataset", "split", "seed", *names, "of", "data"]))
+    print(summary.of_evaluation(found, names))
     print(f"\nrecords: {store.folder / 'imported'}")
 
 

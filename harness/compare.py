@@ -64,6 +64,8 @@ VERDICTS = (
 LEVEL = 0.05
 # The stage kind whose key, common to several splits, means that they share a network.
 PRETRAINING = "pretrain"
+# What is lost with unreadable videos, by protocols that count something else.
+LOST = {"aslan": "pairs hold unreadable videos", "video-qa": "questions are about unreadable videos"}
 
 
 @dataclass(frozen=True)
@@ -232,8 +234,8 @@ def _judge_exact(cell: Cell, measured: list[_Kept]) -> dict[str, Any]:
     found = {"ours": ours, "seeds": len({one.record.seed for one in measured})}
     if math.isnan(cell.value):
         return found | {"verdict": "NOT COMPARABLE", "reason": "the paper prints no value"}
-    # Costs are counted for the paper's networks and clips at every scale.
-    if measured[0].record.scale != "paper" and cell.protocol != "cost":
+    # The protocol "cost" counts the paper's networks and clips at every scale.
+    if measured[0].record.scale != "paper" and measured[0].record.protocol != "cost":
         reason = f"measured at {measured[0].record.scale} scale, printed for the paper's networks"
         return found | {"verdict": "NOT COMPARABLE", "reason": reason}
     difference = ours - cell.value
@@ -360,7 +362,8 @@ def _why_not_comparable(cell: Cell, measured: list[_Kept]) -> str:
         return f"measured on {'synthetic data' if record.scope == 'synthetic' else 'a subset of the official lists'}"
     for one in measured:
         if lost := videos_lost(one.record.counts):
-            return f"split {one.record.split}: {lost} of {one.record.counts['listed']} listed videos are unreadable"
+            what = LOST.get(one.record.protocol, "videos are unreadable")
+            return f"split {one.record.split}: {lost} of {one.record.counts['listed']} listed {what}"
     return ""
 
 

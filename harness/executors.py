@@ -29,7 +29,7 @@ from harness.plan import Plan, Stage
 from harness.progress import Display
 
 # Stages that can go on from what they left behind; the others start anew.
-RESUMABLE = ("pretrain", "finetune", "flow")
+RESUMABLE = ("pretrain", "finetune", "flow", "question-baseline", "video-qa")
 # What an operating system says when a disk, a quota or a limit on file sizes is used up.
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 # What NumPy says of it, without an error number.

@@ -127,6 +127,8 @@ def command(section: Section, table: Table) -> str:
     seeds = {record.seed for record in records if record.row in trained} or {record.seed for record in records}
     if len(seeds) > 1:
         words.append(f"--seeds {len(seeds)}")
+    if any("words_with_vector" in record.counts for record in records):
+        words.append("--glove FILE")
     return " ".join(words) + _on_data(section)
 
 
@@ -308,15 +310,24 @@ def _pictures(section: Section, picture: Callable[[Record, str], str | None]) ->
     for record in with_pictures:
         columns.setdefault((record.table, record.row, record.dataset), set()).add(tuple(record.columns))
     sheets: dict[tuple[str, str, str], dict[tuple, str]] = {}
+    met: dict[tuple[str, str, str], set[tuple]] = {}
     for record in sorted(with_pictures, key=lambda r: (order.get(r.table, len(order)), r.seed, r.split, r.key())):
         row = record.table, record.row, record.dataset
         for name in record.pictures:
             kind = PICTURES.get(name.rpartition("__")[2], OTHER_PICTURES)
             shown, what = sheets.setdefault(kind, {}), (*row, *record.columns)
-            if len(shown) < SHEETS and what not in shown and (address := picture(record, name)) is not None:
-                which = f" ({', '.join(record.columns)})" if len(columns[row]) > 1 else ""
-                where = f"{record.table} {record.row}{which}, {record.dataset} split {record.split}, seed {record.seed}"
-                shown[what] = f"![{kind[2]}: {text(where)}]({address})\n\n{text(where)}"
+            seen = met.setdefault(kind, set())
+            if len(shown) < SHEETS and what not in seen and (address := picture(record, name)) is not None:
+                # Two tables may rest on one result, whose picture both have.
+                result = tuple(sorted(record.stages.items())) or what
+                new = result not in seen
+                seen |= {what, result}
+                if new:
+                    which = f" ({', '.join(record.columns)})" if len(columns[row]) > 1 else ""
+                    where = (
+                        f"{record.table} {record.row}{which}, {record.dataset} split {record.split}, seed {record.seed}"
+                    )
+                    shown[what] = f"![{kind[2]}: {text(where)}]({address})\n\n{text(where)}"
     kinds = [kind for kind in (*PICTURES.values(), OTHER_PICTURES) if sheets.get(kind)]
     return [part for kind in kinds for part in (f"### {kind[0]}", kind[1], *sheets[kind].values())]
 
@@ -344,7 +355,8 @@ def _data(section: Section) -> list[str]:
     listed = {(r.dataset, frozenset(r.lists.items())) for r in section.records}
     counts, lists = set(), set()
     for *where, tally in tallies:
-        shown = sorted((name, count) for name, count in tally if not name.startswith("correct"))
+        # Questions by type stand under their table.
+        shown = sorted((name, count) for name, count in tally if not name.startswith(("correct", "asked_")))
         counts.add((*where, ", ".join(f"{name} {count}" for name, count in shown) or DASH))
     for dataset, files in listed:
         files = sorted(files)

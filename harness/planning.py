@@ -23,6 +23,8 @@ FRAMES_OF_VIDEO = {
 }
 # The same of generated data.
 FRAMES_OF_SYNTHETIC = 41
+# Of ActivityNet-QA on average, and the values that its question model compares, for estimates only.
+QUESTIONS_OF_VIDEO, WORDS_OF_QUESTION, COMPARED = 10, 9, 256
 # Protocols that can be turned into stages, and the method of the builder that does it.
 PROTOCOLS = {
     "order-accuracy": "_pretext_test",
@@ -52,8 +54,9 @@ PRETEXT_PROTOCOLS = (
     "view-scores",
     "training-curve",
 )
-# What a network is counted at, whatever the scale: its width, and the clips that tables do not name another size for.
-COUNTED_WIDTH, COUNTED_INPUT = 64, (112, 16)
+# What a network is counted at, whatever the scale: its width, the clips that tables do not name another size for, and what
+# makes its views.
+COUNTED_WIDTH, COUNTED_INPUT, COUNTED_VIEWS = 64, (112, 16), {"channels": 32, "latent": 16}
 
 
 def needed_datasets(paper: Paper, settings: dict, request: Request) -> dict[str, bool]:
@@ -320,8 +323,14 @@ class _Builder:
         inputs, datasets = self._data_inputs(cell.dataset), [cell.dataset]
         if "glove" in self.data:
             datasets.append("glove")
-        baseline = self._stage("question-baseline", config, inputs, datasets)
-        return self._stage("video-qa", config, inputs | {"features": features, "baseline": baseline}, datasets)
+        # An LSTM over the words; 512 values of every clip, brought to those that are compared.
+        words = WORDS_OF_QUESTION * 8 * answering["hidden"] ** 2
+        clips = answering["clips"] * 8 * self.settings["width"] * COMPARED
+        passes = answering["optimisation"]["epochs"] * TRAINING_PASSES
+        passes *= self._size(cell.dataset, split)[0] * QUESTIONS_OF_VIDEO
+        baseline = self._stage("question-baseline", config, inputs, datasets, passes * words / 1e9)
+        inputs = inputs | {"features": features, "baseline": baseline}
+        return self._stage("video-qa", config, inputs, datasets, passes * (words + clips) / 1e9)
 
     def _cost(self, cell: Cell, split: int, seed: int) -> str:
         crop, clip_length = (
@@ -334,10 +343,13 @@ class _Builder:
             "seed": seed,
             "video": self._video() | {"clip_length": clip_length, "crop": crop},
         }
+        if "clips" in cell.settings:
+            # Of a network that sees several clips of a video at a time.
+            config["clips"] = int(cell.settings["clips"])
         if pretraining := self.settings["pretraining"].get(cell.weights):
             config["pretraining"] = _content(pretraining)
             if pretraining.get("views"):
-                config["views"] = _content(self.settings["pretraining"][pretraining["views"]])
+                config["views"] = _content(self.settings["pretraining"][pretraining["views"]]) | COUNTED_VIEWS
         return self._stage("cost", config, {}, [_dataset(cell, self.settings)])
 
     # ------------------------------------------------------------------------------------------------ stages
@@ -416,7 +428,9 @@ class _Builder:
             "clips": clips,
             "stride": int(cell.settings.get("stride", retrieval["stride"])),
             "pooling": pooling or self._pooling(cell),
-            "bn": retrieval["random_bn"] if cell.weights == "random" else "running",
+            "bn": retrieval["random_bn"]
+            if cell.weights == "random" and "finetuned_on" not in cell.settings
+            else "running",
             "threads": self.settings["compute"]["threads"],
         }
         cost = self._gmacs(cell.backbone, sum(self._size(dataset, split)) * clips)

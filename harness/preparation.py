@@ -72,7 +72,13 @@ def work_out(
     names = planning.needed_datasets(paper, settings, request)
     if data_root is not None:
         # Rows that only train on what is not there are left out; what is measured must be there.
-        there = [name for name, measured in names.items() if measured or runner.holds(data_root, name)]
+        held = [name for name in names if runner.holds(data_root, name)]
+        absent = [name for name, measured in names.items() if measured and name not in held]
+        if held and absent:
+            raise UsageError(
+                f"{data_root}: holds no {' and no '.join(absent)}; add it, or go on without it by --datasets {','.join(held)}"
+            )
+        there = [name for name, measured in names.items() if measured or name in held]
         data = runner.real_data(there, data_root)
     elif recipe.scale == "tiny":
         data = runner.synthetic_data(list(names), recipe, runs)
@@ -83,7 +89,7 @@ def work_out(
             f"--scale {recipe.scale} needs --data-root DIR (or SUITE_DATA): generated data are for the tiny scale"
         )
     if glove is not None:
-        data = runner.with_glove(data, glove)
+        data = runner.with_glove(data, glove, settings["question_answering"]["hidden"])
     built = planning.build(paper, settings, data.facts, runner.suite_facts(), request)
     if built.left_out and not built.measurements:
         (table, row), reason = next(iter(built.left_out.items()))

@@ -175,12 +175,15 @@ def _sides(section: Section, table: Table, records: Sequence[Record]) -> Figure 
     if not shown:
         return None
     labels = row_names(table)
+    places = tuple(range(len(shown)))
     lines = tuple(
-        judged_line(column.label, range(len(shown)), [judged[column.id][place] for place in shown], colour)
+        judged_line(column.label, places, [judged[column.id][place] for place in shown], colour)
         for colour, column in enumerate(table.columns, 1)
     )
     ticks = tuple((at, labels[rows[place].id]) for at, place in enumerate(shown))
-    panel = Panel("", "", with_unit(table.columns[0]), lines, ticks, bars=True)
+    # The columns are weights, and of one metric.
+    first = table.columns[0]
+    panel = Panel("", "", with_unit(first.model_copy(update={"label": first.metric})), lines, ticks, bars=True)
     alt = "A bar for each kind of weights; bars show the spread of one run"
     return _figure(section, table, "sides", "by weights", alt, ((panel,),))
 

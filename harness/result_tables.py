@@ -16,6 +16,12 @@ DECIMALS = {"percent": 1, "loss": 3, "auc": 3, "error": 3, "millions": 2, "gmacs
 DECIMALS |= {"samples": 0, "epochs": 0, "silhouette": 1}
 # Wider tables in the paper's shape are cut: by dataset, and then into as many columns at most.
 WIDEST = 6
+# What answers questions without the video: how its scores begin, and what it is called.
+WITHOUT_VIDEO = {
+    "question_only": "Question alone",
+    "most_frequent": "Most frequent answer",
+    "most_frequent_of_type": "Most frequent answer of the type",
+}
 
 
 def results(section: Section, table: Table) -> list[str]:
@@ -113,7 +119,53 @@ def _intervals(section: Section, table: Table, records: Sequence[Record]) -> lis
     return [grid(head, rows, words=(0, 1))] if rows else []
 
 
-_BENEATH = {"statistics-errors": _labels, "aslan": _folds, "ranking-accuracy": _intervals}
+def _types(section: Section, table: Table, records: Sequence[Record]) -> list[str]:
+    """How many questions of each type were asked, and the right answers to them, with the video and without."""
+    counts, names = records[0].counts, charts.row_names(table)
+    if sum(f"asked_{column.metric}" in counts for column in table.columns) < 2:
+        # A figure about all questions together.
+        return []
+    seeds = list({record.seed: record for record in records}.values())
+
+    def right(share: float | None, asked: int) -> str:
+        several = 1 if len(seeds) > 1 else 0
+        return DASH if share is None else f"{number(share, 1)} ({number(share * asked / 100, several)})"
+
+    parts = ["Right answers by type, in percent and in brackets their number: means over seeds."]
+    for columns in _blocks(table):
+        asked = [counts.get(f"asked_{column.metric}", 0) for column in columns]
+        rows = [["Questions asked", *map(str, asked)]]
+        for row in table.rows:
+            judged = [section.judgements[table.id, row.id, column.id].ours for column in columns]
+            if any(share is not None for share in judged):
+                rows.append([text(names[row.id]), *map(right, judged, asked)])
+        for name, label in WITHOUT_VIDEO.items():
+            scores = [[r.scores.get(f"{name}_{column.metric}") for r in seeds] for column in columns]
+            shares = [None if None in values else fmean(values) for values in scores]
+            rows.append([label, *map(right, shares, asked)])
+        parts.append(grid(["Right answers", *(text(column.label) for column in columns)], rows))
+    if unanswerable := counts.get("unanswerable"):
+        parts.append(f"None of the answers that can be given is right for {unanswerable} of the test questions.")
+    return [part for part in (*parts, words_known(counts)) if part]
+
+
+def words_known(counts: Mapping[str, int]) -> str:
+    """What was known of the words of the training questions, in a sentence; "" for counts that do not say."""
+    if "words" not in counts:
+        return ""
+    words, tokens = counts["words"], counts["tokens"]
+    if "words_with_vector" not in counts:
+        return (
+            f"The {words} words of the training questions are learnt from random vectors: no file was given by --glove."
+        )
+    known, met = counts["words_with_vector"], counts["tokens_with_vector"]
+    return (
+        f"The file given by --glove has vectors for {known} of the {words} words of the training questions "
+        f"({number(100 * known / max(words, 1), 1)} %), which make up {number(100 * met / max(tokens, 1), 1)} % of their text."
+    )
+
+
+_BENEATH = {"statistics-errors": _labels, "aslan": _folds, "ranking-accuracy": _intervals, "video-qa": _types}
 
 
 def gains(section: Section) -> list[str]:

@@ -37,7 +37,7 @@ MISSING = {
 # In force where questions are read without pretrained word vectors.
 LEARNT = {
     "id": "learnt-word-embeddings",
-    "what": "Word embeddings start from small random numbers and are learnt from the training questions.",
+    "what": "Word embeddings start from random numbers and are learnt from the training questions.",
     "reason": "The paper takes GloVe's; --glove glove.6B.300d.txt does too. The file has 1 GB and is not at hand everywhere.",
     "scopes": ["without --glove"],
 }
@@ -174,13 +174,17 @@ def synthetic_data(names: list[str], recipe, runs: Path) -> Data:
     return Data(facts, roots, lists)
 
 
-def with_glove(data: Data, path: Path) -> Data:
-    """The same with a file of word vectors. Raises UsageError when it is not there."""
+def with_glove(data: Data, path: Path, size: int) -> Data:
+    """The same with a file of word vectors of `size` numbers. Raises UsageError when it is not there, or of another size."""
+    remedy = f"give glove.6B.{size}d.txt of glove.6B.zip, or leave the option out"
     if not path.is_file():
-        raise UsageError(
-            f"--glove {path}: no such file; give glove.6B.300d.txt of glove.6B.zip, or leave the option out"
-        )
+        raise UsageError(f"--glove {path}: no such file; {remedy}")
     with open(path, "rb") as file:
+        # Here, not when the first stage reads it: that comes after days of training.
+        numbers = len(file.readline().split()) - 1
+        if numbers != size:
+            raise UsageError(f"--glove {path}: its first line has {max(numbers, 0)} numbers, not {size}; {remedy}")
+        file.seek(0)
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     facts = DataFacts(f"full-{sha256[:12]}", "full", {}, 0)
     return Data(data.facts | {"glove": facts}, data.roots | {"glove": path.resolve()}, data.lists)
@@ -394,12 +398,13 @@ def _in_parts(stage: Stage) -> bool:
 
 
 def _columns(paper: Paper, measurement: Measurement, scores: dict[str, float]) -> list[str]:
-    """The columns of a measurement; a score of one class is not asked for where the data have no such class."""
-    metrics = {
-        cell.column: cell.metric for cell in paper.table(measurement.table).cells() if cell.row == measurement.row
-    }
+    """The columns of a measurement; a score of one class, or one type of question, is not asked for where the data have none."""
+    cells = {cell.column: cell for cell in paper.table(measurement.table).cells() if cell.row == measurement.row}
     return [
-        name for name in measurement.columns if metrics[name] in scores or not metrics[name].startswith("accuracy_")
+        name
+        for name in measurement.columns
+        if cells[name].metric in scores
+        or not (cells[name].protocol == "video-qa" or cells[name].metric.startswith("accuracy_"))
     ]
 
 

@@ -130,12 +130,37 @@ def of_run(run: Prepared, records: list[Record], versions: dict[str, int]) -> st
         if rows:
             parts.append(f"{table.id}: {table.title}\n" + grid(rows, ["", *(column.label for column in table.columns)]))
     counts = Counter(one.verdict for one in judged if one.verdict != "CITED")
-    scopes = sorted({facts.scope for facts in run.data.facts.values()})
+    # Weights and word vectors, which have no videos, are no data of the paper's.
+    scopes = sorted({facts.scope for facts in run.data.facts.values() if facts.sizes})
     parts.append(
         f"{run.paper.key}, scale {run.recipe.scale}, {' and '.join(scopes)} data: {_counted(counts)}\n"
         "± is the standard deviation over seeds."
     )
-    return "\n\n".join(parts)
+    return "\n\n".join([*parts, *_words(records)])
+
+
+def of_evaluation(records: list[Record], metrics: list[str]) -> str:
+    """The scores of an imported checkpoint; of questions about videos beside those of what knows no video."""
+    from harness.result_tables import WITHOUT_VIDEO
+
+    def row(record: Record, what: str, prefix: str = "") -> list:
+        found = [record.scores.get(f"{prefix}{metric}") for metric in metrics]
+        shown = ("–" if score is None else f"{score:.2f}" for score in found)
+        return [what, record.split, record.seed, *shown, record.counts["total"], record.scope]
+
+    rows = [row(record, record.dataset) for record in records]
+    for record in records:
+        for prefix, what in WITHOUT_VIDEO.items():
+            if any(f"{prefix}_{metric}" in record.scores for metric in metrics):
+                rows.append(row(record, what.lower(), f"{prefix}_"))
+    return "\n\n".join([grid(rows, ["dataset", "split", "seed", *metrics, "of", "data"]), *_words(records)])
+
+
+def _words(records: list[Record]) -> list[str]:
+    """What was known of the words of questions, once for all runs that share it."""
+    from harness.result_tables import words_known
+
+    return [words for words in dict.fromkeys(words_known(record.counts) for record in records) if words]
 
 
 def space(built: Plan, runs: Path) -> str:

@@ -7,10 +7,11 @@ Names in a record's counts that are checked against each other:
     unreadable      videos of the dataset that could not, and that the run was told to do without
     queries         videos that were scored
     total           denominator of the scores: queries, times the clips of each where clips are scored one by one
+    asked_<metric>  that of a score of its own, such as one type of question
     correct_<metric>, or correct of the accuracy or the only score: numerator
 
 ASLAN counts pairs of videos where others count videos, and its accuracy is the mean over ten folds: the share of all pairs
-as long as none is lost.
+as long as none is lost. Video question answering counts questions.
 """
 
 import math
@@ -27,6 +28,8 @@ PARTLY = frozenset({"order-accuracy", "ranking-accuracy", "pretext", "video-qa"}
 ROUNDING = 1e-3
 # Counts that all seeds of a split share.
 OF_THE_DATA = ("listed", "decoded", "queries", "gallery", "total")
+# Protocols that count pairs of videos, or questions about them: one video that cannot be read takes several with it.
+SEVERAL_OF_A_VIDEO = ("aslan", "video-qa")
 
 
 def videos_lost(counts: dict[str, int]) -> int:
@@ -50,8 +53,7 @@ def _record_faults(record: Record) -> Iterator[str]:
         yield "nothing was scored (total is 0)"
     unreadable = counts.get("unreadable", 0)
     lost = videos_lost(counts)
-    # A video that cannot be read takes all its pairs with it.
-    if lost < 0 or (lost > unreadable and not (unreadable and record.protocol == "aslan")):
+    if lost < 0 or (lost > unreadable and not (unreadable and record.protocol in SEVERAL_OF_A_VIDEO)):
         yield f"{counts['decoded']} videos decoded of {counts['listed']} listed, {unreadable} known to be unreadable"
     if "queries" in counts and counts.get("decoded", counts["queries"]) != counts["queries"]:
         yield f"{counts['queries']} videos scored of {counts['decoded']} decoded"
@@ -173,6 +175,7 @@ def _score_fault(cell: Cell, record: Record) -> str | None:
     if record.scope == "full" and record.protocol in PARTLY and not counts.keys() >= {"listed", "decoded", "total"}:
         return _uncounted(counts)
     total = counts.get("total", len(outcomes.groups) * outcomes.trials if outcomes else 0)
+    total = counts.get(f"asked_{cell.metric}", total)
     # Without some of its pairs the mean over ASLAN's folds is no share of what is left.
     if not total or (record.protocol == "aslan" and videos_lost(counts)):
         return None
@@ -186,7 +189,7 @@ def _score_fault(cell: Cell, record: Record) -> str | None:
         return f"{cell.metric} is {score:g}, but {correct} of {total} are right"
     if right is not None and abs(answers - right) > 0.5:
         return f"{cell.metric} is {score:g}, but {right} of {total} outcomes are right"
-    # Scores of one class or kind of question are shares of fewer.
+    # Scores of one class, and whatever says no count of its own, are shares of fewer.
     of_all = record.protocol in WHOLE or cell.metric == "accuracy" or correct is not None or right is not None
     if of_all and abs(answers - round(answers)) > ROUNDING:
         return f"{cell.metric} is {score:g}, which no number of right answers of {total} gives"

@@ -331,6 +331,25 @@ class Scale(Settings):
     synthetic: Synthetic
     compute: Compute
 
+    @model_validator(mode="after")
+    def _goes_together(self):
+        shortest_clip = min(each.clip_length for each in (self.video, *self.inputs.values()))
+        for name, pretraining in self.pretraining.items():
+            for other in (pretraining.start, getattr(pretraining, "views", None)):
+                if other is not None and other not in self.pretraining:
+                    raise ValueError(f"pretraining.{name} needs the pretraining {other!r}, which is not there")
+            if isinstance(pretraining, Segments) and pretraining.segments * pretraining.shortest > shortest_clip:
+                raise ValueError(
+                    f"pretraining.{name}: {pretraining.segments} segments of at least {pretraining.shortest} frames do not "
+                    f"fit into clips of {shortest_clip}"
+                )
+            if isinstance(pretraining, SegmentOrder) and pretraining.optimisation.batch > pretraining.queue:
+                raise ValueError(
+                    f"pretraining.{name}: a queue of {pretraining.queue} keys is too short for batches of "
+                    f"{pretraining.optimisation.batch}"
+                )
+        return self
+
 
 class Decision(Settings):
     """What we do where the paper is silent."""

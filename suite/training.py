@@ -109,7 +109,8 @@ def fit(
         `curves` (one number an epoch), `best_epoch` (0-based), `steps`.
 
     Raises:
-        InputError: a video cannot be read, there is none to train or to validate on, or the checkpoint is damaged.
+        InputError: a video cannot be read, there is none to train or to validate on, nothing is right or wrong where the
+            highest accuracy is to be kept, or the checkpoint is damaged.
         TrainingError: a loss is NaN or infinite; names step, learning rate and batch.
     """
     for videos, purpose in ((training, "training"), (validation, "validation")):
@@ -243,6 +244,10 @@ class _Run:
         if self.optimisation.keep == "last":
             return self.state.epoch == self.optimisation.epochs - 1
         by_accuracy = self.optimisation.keep == "best-accuracy"
+        if by_accuracy and "validation_accuracy" not in ended:
+            raise InputError(
+                "no accuracy to find the best weights by: nothing is right or wrong; keep the best or the last"
+            )
         loss = -ended["validation_accuracy"] if by_accuracy else ended["validation_loss"]
         better = loss < self.state.best_loss
         self.state.best_loss = min(loss, self.state.best_loss)

@@ -46,7 +46,7 @@ TAKEN = slice(None, None, 3)
 # Steps in float64, and samples of each.
 STEPS, DOUBLE_BATCH = 3, 4
 
-_SLICES = ("vcop", "mas", "skip-clip", "vcop-curriculum")
+_SLICES = ("vcop", "mas", "skip-clip", "vcop-curriculum", "srop")
 
 # Numbers of one kind by name; an exact one is a whole number, a word or a list of whole numbers.
 Exact = dict[str, int | str | list[int]]
@@ -218,8 +218,8 @@ def fix_weights(network: nn.Module, seed: int) -> nn.Module:
 # ---------------------------------------------------------------------------------------------------- training
 
 
-def batch_of(samples, epoch: int, size: int) -> tuple[Tensor, Tensor]:
-    """A batch of samples spread evenly over the list: inputs [B, ...] and targets [B, ...]."""
+def batch_of(samples, epoch: int, size: int) -> tuple[Tensor, ...]:
+    """A batch of samples spread evenly over the list: inputs [B, ...], and what else the samples hold, [B, ...] each."""
     from torch.utils.data import default_collate
 
     return tuple(default_collate([samples[epoch, index * len(samples) // size] for index in range(size)]))
@@ -229,14 +229,14 @@ def pretext_steps(
     build: Callable[[], nn.Module],
     samples,
     optimisation: recipe.Optimisation,
-    loss: Callable[[nn.Module, Tensor, Tensor], Tensor],
+    loss: Callable[..., Tensor],
 ) -> tuple[Outcome, dict[str, float]]:
     """The first step of a pretraining in float32, as training takes it, and a few in float64 on small batches.
 
     Args:
         build: makes the network; torch's generator is seeded with 0 before.
         samples: of the training.
-        loss: of a network that is in float64, inputs and target.
+        loss: of a network that is in float64, and a batch of samples.
 
     Returns:
         The first step's outcome; and losses and norms of the gradient, from fixed weights, as "loss/step0" and so on.
@@ -262,7 +262,7 @@ def pretext_steps(
         value = loss(network, *batch_of(samples, step, DOUBLE_BATCH))
         optimiser.zero_grad(set_to_none=True)
         value.backward()
-        norm = torch.stack([tensor.grad.norm() for tensor in network.parameters()]).norm()
+        norm = torch.stack([tensor.grad.norm() for tensor in network.parameters() if tensor.requires_grad]).norm()
         optimiser.step()
         found |= {f"loss/step{step}": value.item(), f"gradient-norm/step{step}": norm.item()}
     return first, found

@@ -1,8 +1,10 @@
-"""The curricula's slice: tuples of every length, which videos are easy, features of each layer, first steps on four clips."""
+"""The curricula's slice: tuples of every length, which videos are easy, features of each layer, first steps on four clips,
+and questions about videos."""
 
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from suite import recipe
@@ -12,10 +14,13 @@ from suite.regression import (
     Exact,
     Given,
     Native,
+    Near,
     Painted,
+    batch_of,
     corner,
     digest,
     fix_weights,
+    identity,
     parameters,
     recipe_hashes,
     within,
@@ -26,7 +31,7 @@ if TYPE_CHECKING:
     from suite.stages import Job
 
 NETWORKS = ("c3d", "r3d", "r2plus1d")
-DATASETS = ("ucf101",)
+DATASETS = ("ucf101", "activitynet-qa")
 LAYERS = ("layer1", "layer2", "layer3", "layer4", "layer5")
 # The task-based curriculum: each starts from the one before.
 TASKS = ("16-8-3", "16-8-4", "16-8-5")
@@ -44,6 +49,8 @@ SOFTMAX = (
     (0.81, 0.82, 0.83),
     (0.85, 0.1, 0.85),
 )
+# Values of the drawn features that questions are answered from.
+FEATURE_SIZE = 32
 
 
 def _data(job: Job, settings: recipe.Scale) -> dict:
@@ -203,6 +210,72 @@ def _evaluation(job: Job, settings: recipe.Scale) -> dict:
     return {"exact": exact, "near": within(FLOAT32, moving)}
 
 
+# ---------------------------------------------------------------------------------------------------- questions
+
+
+def _questions(job: Job, settings: recipe.Scale) -> dict:
+    """The generated questions, words and answers, what questions alone give, and a fresh network on drawn features."""
+    from suite.datasets import activitynet_qa
+    from suite.evaluation import question_answering
+
+    data = Native(job, "activitynet-qa", settings)
+    exact = identity("activitynet-qa", data)
+    listed = activitynet_qa.questions(data.dataset.root)
+    for part, questions in listed.items():
+        types = Counter(question.type for question in questions)
+        exact[f"questions/{part}/of-type"] = [types[kind] for kind in range(len(activitynet_qa.TYPES))]
+        exact[f"questions/{part}/all"] = digest(f"{q.id} {q.type} {q.text} | {q.answer}" for q in questions)
+    texts = ("What color is the man's T-shirt?", *(listed["test"][place].text for place in (0, 3)))
+    vocabulary = question_answering.Vocabulary(question.text for question in listed["train"])
+    answers = question_answering.answer_vocabulary(listed["train"], settings.question_answering.answers)
+    exact |= {"vocabulary/size": len(vocabulary), "vocabulary/words": digest(vocabulary.words)}
+    exact |= {
+        "vocabulary/counts": list(vocabulary.counts),
+        "answers/size": len(answers),
+        "answers/all": digest(answers),
+    }
+    exact |= {f"vocabulary/question{place}": vocabulary.encode(text) for place, text in enumerate(texts)}
+    frequent = question_answering.most_frequent(listed["train"], listed["test"])
+    for name, tallies in zip(("most-frequent", "most-frequent-of-type"), frequent, strict=True):
+        exact |= {f"{name}/{kind}": list(tally) for kind, tally in tallies.items()}
+    return {"exact": exact, "near": _answering(data, listed, vocabulary, answers, settings)}
+
+
+def _answering(data: Native, listed: dict, vocabulary, answers: tuple[str, ...], settings: recipe.Scale) -> Near:
+    """Losses, gradients and attention of fresh networks with and without video, on drawn features of another scale each."""
+    import numpy as np
+    import torch
+
+    from suite.evaluation import question_answering
+    from suite.seeding import seed_everything
+
+    chosen = settings.question_answering
+    rows = {video.name: row for row, video in enumerate(data.dataset.videos())}
+    draw = np.random.Generator(np.random.PCG64(WEIGHTS))
+    features = draw.random((len(rows), chosen.clips, FEATURE_SIZE)) * 10.0 ** np.arange(-8, 8, 0.5)
+    given = vocabulary, answers, features.astype(np.float32), rows
+    training, test = (
+        question_answering.QuestionItems(listed[part], *given, training=part == "train") for part in ("train", "test")
+    )
+    embeddings = question_answering.drawn(vocabulary, chosen.hidden, 0)
+    standard = question_answering.standard(given[2][sorted({rows[question.video] for question in listed["train"]})])
+    found = {"embedding": embeddings.vectors[-1].norm().item()}
+    for name, video in (("video", True), ("question-only", False)):
+        seed_everything(0)
+        network = question_answering.SoftAttention(
+            embeddings.vectors, len(answers), standard, hidden=chosen.hidden, dropout=chosen.dropout, video=video
+        )
+        loss = network.outcome(*batch_of(training, 0, chosen.optimisation.batch)).loss
+        loss.backward()
+        norm = torch.stack([each.grad.norm() for each in network.parameters()]).norm()
+        found |= {f"{name}/loss": loss.item(), f"{name}/gradient-norm": norm.item()}
+        if video:
+            attention = question_answering.answer(network, test, chosen.optimisation.batch, "cpu").attention
+            found["attention/largest"] = float(attention.max(1).mean(dtype=np.float64))
+            found |= {f"attention/clip{place}": float(weight) for place, weight in enumerate(attention[0, :3])}
+    return within(FLOAT32, {f"questions/{name}": value for name, value in found.items()})
+
+
 # ---------------------------------------------------------------------------------------------------- training
 
 
@@ -214,5 +287,6 @@ def _steps(job: Job, settings: recipe.Scale) -> dict:
 PARTS = {
     "evaluation": (_evaluation, 100.0),
     "steps": (_steps, 60.0),
+    "questions": (_questions, 20.0),
     "data": (_data, 10.0),
 }

@@ -61,7 +61,8 @@ def recognition_network(job: Job, classes: int):
 
 
 def cost(job: Job) -> dict:
-    """Parameters that a pretraining holds, but for the encoder of keys, and multiply-accumulates of its backbone for one clip.
+    """Parameters that a pretraining holds, but for the encoder of keys, and multiply-accumulates of its backbone for one clip,
+    or for as many as the configuration says.
 
     Counted on tensors without content: nothing is computed. Of a network that is not pretrained: the backbone alone.
     """
@@ -79,7 +80,7 @@ def cost(job: Job) -> dict:
         backbone.eval()
         counter = FlopCounterMode(display=False)
         with counter, torch.no_grad():
-            backbone(torch.empty(1, 3, *clip_shape(config["video"])))
+            backbone(torch.empty(config.get("clips", 1), 3, *clip_shape(config["video"])))
         parameters = sum(parameter.numel() for parameter in counted.parameters() if parameter.requires_grad)
         if "views" in config:
             from suite.papers import view_synthesis

@@ -2,6 +2,7 @@
 
 import json
 
+from suite.errors import InputError
 from suite.stages import Job
 from suite.stages.data import Data
 from suite.stages.training import train
@@ -19,11 +20,21 @@ class _Questions:
 
         settings = job.config["question_answering"]
         self.data = Data(job, job.config["dataset"])
-        listed = activitynet_qa.questions(self.data.root)
+        there = {video.name for video in self.data.dataset.videos()}
         self.parts, self.counts = {}, {}
-        for part, questions in listed.items():
-            self.parts[part], lost = activitynet_qa.askable(questions, self.data.frames)
-            self.counts |= {f"{part}_questions": len(questions), f"{part}_without_video": len(lost)}
+        for part, questions in activitynet_qa.questions(self.data.root).items():
+            listed, _ = activitynet_qa.askable(questions, there)
+            asked, _ = activitynet_qa.askable(listed, self.data.frames)
+            if not asked:
+                raise InputError(
+                    f"{self.data.root}: not one question of {part}_q.json is about a video that can be read; "
+                    f"get videos of that part again"
+                )
+            self.parts[part] = asked
+            self.counts |= {f"{part}_questions": len(questions), f"{part}_without_video": len(questions) - len(asked)}
+            if part == "test":
+                # As others count videos: about those that are there, and about those of them that can be read.
+                self.counts |= {"listed": len(listed), "decoded": len(asked)}
         self.vocabulary = question_answering.Vocabulary(question.text for question in self.parts["train"])
         self.answers = question_answering.answer_vocabulary(self.parts["train"], settings["answers"])
         size, seed = settings["hidden"], job.config["seed"]
@@ -37,6 +48,11 @@ class _Questions:
             "tokens_covered": self.embeddings.tokens_covered,
             "answers": len(self.answers),
         }
+        words, tokens = len(self.vocabulary) - question_answering.UNKNOWN - 1, sum(self.vocabulary.counts)
+        self.counts |= {"words": words, "tokens": tokens}
+        if "glove" in job.roots:
+            self.counts["words_with_vector"] = round(words * self.embeddings.words_covered)
+            self.counts["tokens_with_vector"] = round(tokens * self.embeddings.tokens_covered)
 
     def items(self, part: str, features, rows: dict[str, int]):
         """The questions of a part with the features of their videos."""
@@ -71,7 +87,7 @@ def _answered(job: Job, asked: _Questions, features, rows: dict[str, int], *, vi
     network.load_state_dict(checkpoints.load(job.folder / "best.safetensors"))
     runtime, batch = job.runtime, settings["optimisation"]["batch"]
     found = question_answering.answer(network, test, batch, runtime.device, runtime.progress, workers=runtime.workers)
-    fitted["counts"] |= {"unanswerable_in_training": training.left_out}
+    fitted["counts"] |= {"unanswerable_in_training": training.left_out, "unanswerable": test.targets.count(-1)}
     return fitted, found
 
 

@@ -159,7 +159,6 @@ def test_plan_says_what_is_missing_and_what_it_costs(harness, tmp_path):
     ("words", "said"),
     [
         (["show", "vcopp"], ["unknown paper 'vcopp'", "skip-clip"]),
-        (["run", "srop"], ["no recipe for paper 'srop'", "vcop"]),
         (["show", "vcop", "--table", "table9"], ["no table 'table9'", "table4"]),
         (["plan", "vcop", "--scale", "huge"], ["unknown scale 'huge'", "paper, small, tiny"]),
         (["plan", "vcop", "--tables", "table7"], ["no table 'table7'"]),
@@ -170,11 +169,14 @@ def test_plan_says_what_is_missing_and_what_it_costs(harness, tmp_path):
         (["run", "vcop", "--data-root", "/no/such/root"], ["/no/such/root", "no such data root"]),
         (["check-data"], ["--data-root"]),
         (["run", "vcop", "--seeds", "0"], ["--seeds"]),
+        (
+            ["run", "vcop-curriculum", "--glove", "/no/such/glove.txt"],
+            ["--glove /no/such/glove.txt", "glove.6B.300d.txt"],
+        ),
         (["report", "--format", "pdf"], ["--format pdf"]),
         (["report", "--format", "latex"], ["--table PAPER.TABLE"]),
         (["compare", "vcop", "--records", "/no/such/records"], ["/no/such/records"]),
         (["compare", "vcop", "--verdict", "FOO"], ["--verdict FOO", "REPRODUCED, NEAR", "NOT RUN, CITED"]),
-        (["regression", "srop"], ["golden/srop.toml: no golden numbers", "bless srop"]),
         (["regression", "vcopp"], ["unknown paper 'vcopp'"]),
         (["export", "--records", "--from", "/no/such/records"], ["/no/such/records", "--from"]),
         (["export", "cell"], ["choose cells or records"]),
@@ -190,6 +192,16 @@ def test_plan_says_what_is_missing_and_what_it_costs(harness, tmp_path):
 )
 def test_wrong_words(harness, words, said):
     fails(harness(*words), *said)
+
+
+def test_a_paper_without_a_recipe(harness, monkeypatch, tmp_path):
+    from suite import recipe
+
+    shutil.copyfile(recipe.FOLDER / "vcop.toml", tmp_path / "vcop.toml")
+    original = recipe.load
+    monkeypatch.setattr(recipe, "FOLDER", tmp_path)
+    monkeypatch.setattr(recipe, "load", lambda paper, scale: original(paper, scale, tmp_path))
+    assert fails(harness("run", "srop"), "no recipe for paper 'srop'").endswith("papers with a recipe: vcop")
 
 
 def test_unknown_recipe_key(harness, monkeypatch, tmp_path):
@@ -443,6 +455,94 @@ def test_retrieval_on_a_probes_dataset_is_refused(harness, tmp_path):
     fails(
         harness("evaluate", "--checkpoint", tmp_path / "x.pt", *words), "--dataset aslan: choose one of ucf101, hmdb51"
     )
+
+
+def vectors(path: Path, number: float, size: int = 300) -> Path:
+    """A file of word vectors for two of the words that generated questions have."""
+    lines = (" ".join([word, *[str(number)] * size]) for word in ("the", "object"))
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def test_evaluate_asks_questions_with_and_without_word_vectors(harness, tmp_path):
+    import torch
+
+    from harness import preparation, runner
+    from harness.plan import Request
+    from suite import backbones
+    from tests.suite.test_paper_stages import ABSENT, ASKED, fewer_questions
+
+    root, runs, path = tmp_path / "data", tmp_path / "runs", tmp_path / "r3d.pt"
+    synthetic.generate("activitynet-qa", root, {"height": 48, "width": 64, "seed": 1}, lambda done, total: None)
+    fewer_questions(root)
+    torch.manual_seed(0)
+    torch.save(backbones.build("r3d", 16).state_dict(), path)
+    words = ("evaluate", "--checkpoint", path, "--backbone", "r3d", "--protocol", "video-qa", "--scale", "tiny")
+    words = (*words, "--data-root", root, "--runs", runs, "--device", "cpu")
+    glove = vectors(tmp_path / "glove.txt", 0.25)
+    code, out, err = harness(*words, "--glove", glove)
+    assert code == 0, err
+    (given,) = Store(runs / "records").read("imported")
+    assert (given.protocol, given.dataset, given.split) == ("video-qa", "activitynet-qa", 1)
+    assert given.counts["total"] == len(given.outcomes.groups) == 9 * (ASKED["test"] - ABSENT["test"])
+    assert given.counts["missing"] == sum(ABSENT.values())
+    assert len(given.columns) == 9 + 1
+    (row,) = [line for line in out.splitlines() if line.startswith("activitynet-qa")]
+    assert [word for word in row.split() if "." in word] == [f"{given.scores[name]:.2f}" for name in given.columns]
+    # What knows no video is measured too.
+    assert {"question_only_all", "most_frequent_of_type_all"} <= set(given.scores)
+    assert [picture.name.split("__")[-1] for picture in (runs / "records").rglob("*.png")] == ["attention.png"]
+
+    # Without the file the last two stages are others; here the first ones' results stand in for theirs.
+    recipe = runner.load_recipe("vcop-curriculum", "tiny")
+    asked = runner.evaluation(path, "r3d", "video-qa", "ucf101", (1,), recipe)
+    plans = [
+        preparation.work_out(asked, recipe, root, Request(everything=True), runs, glove=file).built.stages.values()
+        for file in (glove, None)
+    ]
+    moved = [(done, missing) for done, missing in zip(*plans, strict=True) if done.key != missing.key]
+    assert [missing.kind for _, missing in moved] == ["question-baseline", "video-qa"]
+    for done, missing in moved:
+        shutil.copytree(done.folder(runs), missing.folder(runs))
+    code, _, err = harness(*words)
+    assert code == 0, err
+    # Another record beside the first, of the same data and the same scope.
+    (learnt,) = [one for one in Store(runs / "records").read("imported") if one.fingerprint != given.fingerprint]
+    assert (learnt.scope, learnt.lists, learnt.scores) == ("synthetic", given.lists, given.scores)
+    assert given.scope == "synthetic"
+    assert set(learnt.departures) - set(given.departures) == {"learnt-word-embeddings"}
+    assert "missing-videos" in set(learnt.departures) & set(given.departures)
+
+
+def test_questions_that_cannot_be_asked_so(harness, tmp_path):
+    (tmp_path / "x.pt").write_bytes(b"")
+    words = ("evaluate", "--checkpoint", tmp_path / "x.pt", "--backbone", "r3d", "--protocol", "video-qa")
+    words = (*words, "--runs", tmp_path / "runs", "--scale", "tiny")
+    fails(harness(*words, "--paper", "mas"), "--paper mas: its recipe has no features of clips; name a paper that has")
+    fails(harness(*words, "--glove", tmp_path / "glove.txt"), "glove.txt: no such file; give glove.6B.300d.txt")
+    fails(harness(*words, "--glove", tmp_path), "no such file")
+    narrow = vectors(tmp_path / "glove.6B.50d.txt", 0.5, 50)
+    fails(harness(*words, "--glove", narrow), "its first line has 50 numbers, not 300; give glove.6B.300d.txt")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_word_vectors_are_part_of_what_a_stage_is(tmp_path):
+    from harness import preparation, tables
+    from harness.plan import Request
+
+    paper = tables.load(cli.TABLES)["vcop-curriculum"]
+    request = Request(tables=("table6",), rows=("r3d_ssvcop",))
+
+    def keys(glove: Path | None) -> dict[str, set[str]]:
+        built = preparation.prepare(paper, "tiny", None, request, tmp_path / "runs", glove=glove).built
+        kinds = {stage.kind for stage in built.stages.values()}
+        return {kind: {key for key, stage in built.stages.items() if stage.kind == kind} for kind in kinds}
+
+    learnt, given, other = keys(None), *(keys(vectors(tmp_path / "glove.txt", number)) for number in (0.5, 0.25))
+    assert learnt.keys() == given.keys() >= {"pretrain", "features", "question-baseline", "video-qa"}
+    for kind in learnt:
+        keys_of_kind = {frozenset(found[kind]) for found in (learnt, given, other)}
+        assert len(keys_of_kind) == (3 if kind in ("question-baseline", "video-qa") else 1)
 
 
 def test_rows_that_train_on_what_is_not_there_are_left_out(harness, made, tmp_path):

@@ -465,6 +465,8 @@ def test_sizes_compare_at_printed_precision(printed, ours, better, verdict):
     assert judgement.tolerance == pytest.approx(0.05)
     tiny = sizes.model_copy(update={"scale": "tiny"})
     assert only([tiny], cell, scale="tiny").verdict == "NOT COMPARABLE"
+    counted = tiny.model_copy(update={"protocol": "cost"})
+    assert only([counted], cell, scale="tiny").verdict == verdict
     assert (
         only([sizes, sizes.model_copy(update={"seed": 1, "scores": {"parameters": ours + 1}})], cell).verdict
         == "INVALID"
@@ -497,16 +499,25 @@ def test_what_each_protocol_counts():
     # the accuracy of one class is a share of fewer
     both = {"accuracy": 100 * 2587 / 3776, "accuracy_HulaHoop": 100 * 5 / 31}
     assert shared(100 * 5 / 31, "order-accuracy", "accuracy_HulaHoop", counts=order, scores=both) == "REPRODUCED"
+    # questions are asked one by one, those of a type among themselves
+    asked = {"listed": 8000, "decoded": 8000, "total": 8000, "asked_motion": 800, "correct_motion": 20}
+    assert shared(2.5, "video-qa", "motion", counts=asked) == "REPRODUCED"
+    assert shared(2.5, "video-qa", "motion", counts=asked | {"correct_motion": 21}) == "INVALID"
+    assert shared(2.5, "video-qa", "motion", counts=asked | {"asked_motion": 8000}) == "INVALID"
+    assert shared(30.2, "video-qa", "all", counts={"total": 8000}) == "INVALID"
     # a number of a curve is no share of test videos
     assert shared(68.5, "training-curve", "max_val_acc", counts={"epochs": 300}) == "REPRODUCED"
 
 
-def test_a_video_that_cannot_be_read_takes_its_pairs_with_it():
+def test_a_video_that_cannot_be_read_takes_its_pairs_and_questions_with_it():
     lost = {"listed": 6000, "decoded": 5990, "unreadable": 1, "total": 5990, "correct": 3590}
     # the mean over folds of unlike sizes, no share of the pairs that are left
     assert shared(59.97, "aslan", counts=lost) == "NOT COMPARABLE"
     assert shared(59.97, "aslan", counts=lost | {"unreadable": 0}) == "INVALID"
     assert shared(59.97, "recognition", counts=lost) == "INVALID"
+    right = {"correct": 3594}
+    assert shared(60.0, "video-qa", counts=lost | right) == "NOT COMPARABLE"
+    assert shared(60.0, "video-qa", counts=lost | right | {"unreadable": 0}) == "INVALID"
 
 
 @pytest.mark.parametrize("unit", ["samples", "epochs"])

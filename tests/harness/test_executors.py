@@ -227,7 +227,7 @@ def test_an_error_of_the_listener_ends_the_run_and_keeps_what_is_done(tmp_path):
     assert run(plan(first, second), tmp_path) == ["first", "second"]
 
 
-@pytest.mark.parametrize(("kind", "found"), [("frames", False), ("pretrain", True)])
+@pytest.mark.parametrize(("kind", "found"), [("frames", False), ("pretrain", True), ("video-qa", True)])
 def test_what_a_killed_stage_left_is_used_only_where_it_can_be(tmp_path, kind, found):
     only = stage("only", kind=kind, does="die once")
     roots = {"marks": tmp_path}

@@ -5,7 +5,7 @@ import json
 import re
 import xml.etree.ElementTree as ElementTree
 from dataclasses import asdict, replace
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
 
 import pytest
@@ -227,6 +227,15 @@ def test_pairs_are_rows_of_one_network(paper):
     assert charts.pairs(paper.table("figure1")) == []
 
 
+def test_what_was_tuned_with_labels_is_no_baseline_of_what_was_not():
+    reference = tables.load(Path(__file__).parents[2] / "reference_tables")
+    assert charts.pairs(reference["vcop-curriculum"].table("table6")) == []
+    # In both rows or in neither it is.
+    aslan = [(a.id, b.id) for a, b in charts.pairs(reference["mas"].table("table5"))]
+    assert ("c3d_scratch_label", "c3d_finetune_selfsup") in aslan
+    assert len(aslan) == 2
+
+
 def test_no_records_no_figures(paper):
     assert charts.figures(sections(paper, [])[0]) == []
 
@@ -420,3 +429,85 @@ def test_the_score_of_each_target_is_drawn_in_the_order_of_time(reference):
         "Ranking and rotation",
         "Ranking, rotation and negatives",
     ]
+
+
+# --- srop: several protocols in a table, and columns of different weights
+
+
+def measured_apart(reference, table, seeds=2, **changes):
+    """Figures of a table of srop, of a record for each protocol, weights, dataset and split, as runs write them."""
+    paper, made = reference["srop"], []
+    for row in paper.table(table).rows:
+        cells: dict[tuple, list] = {}
+        for column in paper.table(table).columns:
+            cell = paper.table(table).cell(row.id, column.id)
+            cells.setdefault((cell.protocol, cell.weights, cell.dataset, cell.splits), []).append(cell)
+        for (*_, dataset, splits), group in cells.items():
+            for split, seed in product(splits, range(seeds)):
+                where = (paper, table, row.id, dataset, split, seed, group, "tiny", "synthetic", 0.0, 0.5, 40, changes)
+                made.append(results.record(*where))
+    (found,) = [one for one in sections(paper, made) if one.records]
+    return {f.name.rpartition(f"{table}-")[2]: f for f in protocol_charts.figures(found)}, found
+
+
+@pytest.mark.parametrize(
+    ("table", "setting", "rows", "ticks"),
+    [
+        ("table3", "segments", ("n2", "n3", "n4", "n5"), ("2", "3", "4", "5")),
+        ("table4", "max-rate", ("p1_4", "p1_6", "p1_8", "p1_10"), ("4", "6", "8", "10")),
+    ],
+)
+def test_scores_by_segments_and_by_rates(reference, table, setting, rows, ticks):
+    found, everything = measured_apart(reference, table)
+    assert set(found) == {f"{setting}.svg"}
+    panels = [panel for row in found[f"{setting}.svg"].panels for panel in row]
+    names = ["Order acc. (%)", "Samp. error", "Cntr. loss", "Top-1 (%)", "Recog. acc. (%)"]
+    assert [panel.y_label for panel in panels] == names
+    columns = [column.id for column in reference["srop"].table(table).columns]
+    for panel, column in zip(panels, columns, strict=True):
+        assert tuple(name for _, name in panel.ticks) == ticks
+        (line,) = panel.lines
+        judged = [everything.judgements[table, row, column] for row in rows]
+        assert line.y == pytest.approx([one.ours for one in judged], abs=1e-3)
+        assert all(low <= y <= high for low, y, high in zip(line.low, line.y, line.high, strict=True))
+
+
+def test_random_beside_pretrained_is_a_pair_of_bars_for_each_row_that_ran(reference, tmp_path):
+    found, everything = measured_apart(reference, "table2")
+    figure = found["sides.svg"]
+    (panel,) = figure.panels[0]
+    assert panel.bars
+    assert panel.y_label == "accuracy (%)"
+    names = ["C3D, UCF101", "C3D, HMDB51", "R3D, UCF101", "R3D, HMDB51", "R(2+1)D, UCF101", "R(2+1)D, HMDB51"]
+    assert [name for _, name in panel.ticks] == names
+    assert [line.label for line in panel.lines] == ["Random", "Self-supervised"]
+    for line, column in zip(panel.lines, ("random", "self_supervised"), strict=True):
+        judged = [
+            everything.judgements["table2", row.id, column].ours for row in reference["srop"].table("table2").rows
+        ]
+        assert line.y == pytest.approx(judged, abs=1e-3)
+    draw(figure, tmp_path)
+    some = [record for record in everything.records if record.row == "r3d_ucf101"]
+    (subset,) = [one for one in sections(reference["srop"], some) if one.records]
+    (figure,) = protocol_charts.figures(subset)
+    assert [name for _, name in figure.panels[0][0].ticks] == ["R3D, UCF101"]
+
+
+def test_fine_tuning_with_and_without_pretraining_by_epoch(reference):
+    curves = {"validation_accuracy": [12.5, 25.0, 50.0]}
+    found, everything = measured_apart(reference, "finetune_epochs_to_plateau", curves=curves)
+    (panel,) = found["validation.svg"].panels[0]
+    # Nobody guesses orders here: no level of chance.
+    assert [line.label for line in panel.lines] == ["Ours (view), R(2+1)D", "Random, R(2+1)D"]
+    assert all(line.y == (12.5, 25.0, 50.0) for line in panel.lines)
+    assert not any(figure.name.endswith("-training.svg") for figure in charts.figures(everything))
+
+
+def test_losses_of_view_synthesis_by_epoch(reference):
+    curves = {f"validation_{name}": [0.5, 0.4, 0.3] for name in ("photometric", "kl", "info_max", "view_similarity")}
+    found, everything = measured_apart(reference, "views", curves=curves | {"train_loss": [1.0, 0.9, 0.8]})
+    panels = [panel for row in found["views.svg"].panels for panel in row]
+    assert [panel.y_label for panel in panels] == list(protocol_charts.VIEW_CURVES.values())
+    assert all(line.y == (0.5, 0.4, 0.3) for panel in panels for line in panel.lines)
+    assert not any(figure.name.endswith("-training.svg") for figure in charts.figures(everything))
+    assert measured_apart(reference, "views")[0] == {}

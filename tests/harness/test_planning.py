@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from harness import plan, planning, runner, tables
+from harness.errors import UsageError
 
 ROOT = Path(__file__).parents[2]
 DATASETS = ("ucf101", "hmdb51", "kinetics400", "aslan", "yupenn", "activitynet-qa")
@@ -225,7 +226,32 @@ def test_costs_are_counted_at_the_papers_size_whatever_the_scale():
         plain = stage_behind(built, "table8", "ours_order_c3d", "cost")
         assert (plain.config["video"]["clip_length"], plain.config["video"]["crop"]) == (16, 112)
         assert not plain.inputs
-        assert "views" in stage_behind(built, "table10", "ours_view_r3d", "cost").config
+        assert "views" not in plain.config
+        assert "clips" not in plain.config
+        views = stage_behind(built, "table10", "ours_view_r3d", "cost").config["views"]
+        paper = runner.load_recipe("srop", "paper").settings.pretraining["views"]
+        assert (views["channels"], views["latent"]) == (paper.channels, paper.latent)
+
+
+def test_the_cost_of_a_tuple_is_counted_beside_that_of_a_clip():
+    built = build("srop", "tiny", tables=("macs",))
+    found = {
+        (one.row, one.columns): built.stages[one.stage].config for one in built.measurements if one.table == "macs"
+    }
+    assert len(found) == len(of_kind(built, "cost")) == 6
+    for network, backbone in (("c3d", "c3d"), ("r3d", "r3d"), ("r21d", "r2plus1d")):
+        order, vcop = found[network, ("order",)], found[network, ("vcop",)]
+        assert (order["backbone"], order.get("clips"), vcop["backbone"], vcop["clips"]) == (backbone, None, backbone, 3)
+    # The count of Table VIII itself.
+    assert found["r21d", ("order",)] == stage_behind(build("srop", "tiny"), "table8", "ours_order_r21d", "cost").config
+
+
+@pytest.mark.parametrize("scale", ["paper", "tiny"])
+def test_errors_of_all_ranges_stand_beside_a_constant_of_the_same_stage(scale):
+    built = build("srop", scale, everything=True)
+    for row in ("p1_4", "p1_6", "p1_10"):
+        scores = stage_behind(built, "pretext_scores", row, "segment-scores")
+        assert scores == stage_behind(built, "table4", row, "segment-scores")
 
 
 def test_questions_are_answered_from_twenty_clips_and_the_baseline_is_shared():
@@ -238,3 +264,34 @@ def test_questions_are_answered_from_twenty_clips_and_the_baseline_is_shared():
         assert (features["dataset"], features["clips"], features["pooling"]) == ("activitynet-qa", 20, "global")
     pretrained = stage_behind(built, "table6", "c3d_pretrained", "features")
     assert built.stages[pretrained.inputs["pretrain"]].kind == "finetune"
+
+
+def test_questions_are_among_what_the_tiny_scale_runs_by_default():
+    built = build("vcop-curriculum", "tiny")
+    rows = {(one.table, one.row) for one in built.measurements if one.protocol == "video-qa"}
+    assert rows == {(t, f"r3d_{weights}") for t in ("table6", "qa_baselines") for weights in ("pretrained", "ssvcop")}
+    # What stands beside the baselines is the result of the table, not another run.
+    assert len(of_kind(built, "video-qa")) == 2
+    assert len(of_kind(built, "question-baseline")) == 1
+
+
+def test_questions_have_a_cost():
+    built = build("vcop-curriculum", tables=("table6",))
+    (baseline,), (answered, *_) = of_kind(built, "question-baseline"), of_kind(built, "video-qa")
+    # By hand: 50,000 questions, forward and backward, 40 epochs; 300 values to 4 gates of 300, of 9 words and the state.
+    words = 50_000 * 3 * 40 * 9 * 2 * 300 * 4 * 300
+    assert baseline.gmacs == pytest.approx(words / 1e9)
+    assert answered.gmacs == pytest.approx((words + 50_000 * 3 * 40 * 20 * 512 * 256) / 1e9)
+
+
+@pytest.mark.parametrize("content", ["the 1 2\n", "400000 300\n", "the 1 2 3 4\nand 1 2 3\n", "\n", ""])
+def test_word_vectors_of_another_size_are_refused_before_anything_runs(tmp_path, content):
+    path = tmp_path / "glove.txt"
+    path.write_text(content, encoding="utf-8")
+    data = runner.official_data(["activitynet-qa"])
+    with pytest.raises(UsageError, match=r"glove\.txt: its first line has \d numbers?, not 3; give glove\.6B\.3d\.txt"):
+        runner.with_glove(data, path, 3)
+    path.write_text("the 1 2 3\nand 4 5 6\n", encoding="utf-8")
+    assert runner.with_glove(data, path, 3).roots["glove"] == path
+    with pytest.raises(UsageError, match=r"none\.txt: no such file; give glove\.6B\.3d\.txt"):
+        runner.with_glove(data, tmp_path / "none.txt", 3)

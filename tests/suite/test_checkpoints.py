@@ -11,8 +11,9 @@ import safetensors.torch
 import torch
 import torch.nn.functional as F
 
-from suite import backbones, checkpoints
+from suite import backbones, checkpoints, recipe
 from suite.errors import InputError
+from suite.papers import srop, view_synthesis
 
 WIDTH = 8
 
@@ -148,6 +149,47 @@ def test_prefixes_and_heads_are_accounted_for(tmp_path, name, layout, prefix, ex
     assert (imported.layout, imported.unused) == (layout, extra)
     assert imported.state.keys() == network.state_dict().keys()
     assert all(torch.equal(tensor, imported.state[key]) for key, tensor in network.state_dict().items())
+
+
+def pretraining(weights: str) -> tuple[dict, dict]:
+    """What srop's tiny recipe says of a pretraining, and of its clips."""
+    settings = recipe.load("srop", "tiny").settings
+    return settings.pretraining[weights].model_dump(mode="json"), settings.video.model_dump(mode="json")
+
+
+@pytest.mark.parametrize("weights", ["full", "order", "rate", "contrastive", "view-classification"])
+@pytest.mark.parametrize("name", ["r3d", "s3dg"])
+def test_a_network_of_segments_is_taken_for_its_query_encoder(tmp_path, name, weights):
+    network = srop.network(trained(name), *pretraining(weights))
+    if network.projection is not None:
+        # The key encoder has gone another way.
+        with torch.no_grad():
+            for parameter in network.key_backbone.parameters():
+                parameter.add_(1)
+    checkpoints.save(network.state_dict(), tmp_path / "best.safetensors", {"epoch": "1"})
+    imported = checkpoints.import_backbone(tmp_path / "best.safetensors", name, WIDTH)
+    assert imported.layout == "suite"
+    wanted = network.backbone.state_dict()
+    assert imported.state.keys() == wanted.keys()
+    assert all(torch.equal(tensor, imported.state[key]) for key, tensor in wanted.items())
+    # Every other key is named with what it is.
+    others = {key for key in network.state_dict() if not key.startswith("backbone.")}
+    assert imported.unused.keys() == others
+    kinds = {key.split(".")[0]: what for key, what in imported.unused.items()}
+    heads = {"order_head", "rate_head", "projection", "key_projection"}
+    expected = dict.fromkeys(heads, "pretext head") | dict.fromkeys(("queue", "oldest"), "queue of keys")
+    assert kinds.items() <= (expected | {"key_backbone": "pretext network"}).items()
+    assert ("queue" in kinds) == (weights not in ("order", "rate"))
+
+
+def test_a_network_of_views_is_taken_for_the_one_that_compares(tmp_path):
+    network = view_synthesis.network(trained("r2plus1d"), *pretraining("views"))
+    path = write(tmp_path / "views.pt", network.state_dict(), "zip")
+    imported = checkpoints.import_backbone(path, "r2plus1d", WIDTH)
+    wanted = network.backbone.state_dict()
+    assert all(torch.equal(tensor, imported.state[key]) for key, tensor in wanted.items())
+    assert {key.split(".")[0] for key in imported.unused} == {"autoencoder", "flow"}
+    assert set(imported.unused.values()) == {"pretext network"}
 
 
 @pytest.mark.parametrize("wrapper", ["state_dict", "model"])

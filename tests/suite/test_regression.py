@@ -4,7 +4,8 @@ import json
 import os
 import subprocess
 import sys
-from itertools import pairwise
+from collections import Counter
+from itertools import accumulate, pairwise, product
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,10 @@ import torch
 
 from harness import golden
 from suite import backbones, datasets, recipe, regression
-from suite.datasets import aslan, synthetic
+from suite.datasets import activitynet_qa, aslan, synthetic
 from suite.errors import InputError
-from suite.papers import statistics, vcop, vcop_curriculum
+from suite.evaluation import question_answering
+from suite.papers import srop, statistics, vcop, vcop_curriculum
 from suite.regression import mas as mas_slice
 from suite.regression import vcop as vcop_slice
 from suite.regression import vcop_curriculum as curriculum_slice
@@ -23,18 +25,22 @@ from suite.stages import Job, Runtime
 from suite.video import decode, transforms
 
 ROOT = Path(__file__).parents[2]
-PAPERS = ("vcop", "mas", "skip-clip", "vcop-curriculum")
+PAPERS = ("vcop", "mas", "skip-clip", "vcop-curriculum", "srop")
 SETTINGS = {paper: recipe.load(paper, "tiny").settings for paper in PAPERS}
 
 
 @pytest.fixture(scope="module")
 def roots(tmp_path_factory):
-    """Two classes of each generated dataset; of ASLAN, whose folds need them, all."""
+    """Two classes of each generated dataset; all of ASLAN, whose folds need them, and of ActivityNet-QA, which has none."""
     found = {}
     for name in dict.fromkeys(name for paper in PAPERS for name in regression.datasets(paper)):
         found[name] = tmp_path_factory.mktemp(name)
         size = SETTINGS["vcop"].synthetic
-        settings = {"height": size.height, "width": size.width, "classes": 0 if name == "aslan" else 2}
+        settings = {
+            "height": size.height,
+            "width": size.width,
+            "classes": 0 if name in ("aslan", "activitynet-qa") else 2,
+        }
         synthetic.generate(name, found[name], settings, lambda done, total: None)
     return found
 
@@ -48,13 +54,20 @@ def job(roots, folder, part: str, paper: str = "vcop") -> Job:
 @pytest.fixture(scope="module")
 def exact(roots, tmp_path_factory):
     """Exact numbers of each later paper's data part."""
-    found = {}
-    for paper in PAPERS[1:]:
-        facts = regression.run(job(roots, tmp_path_factory.mktemp(paper), "data", paper))["facts"]
-        # Everything can be written as a golden number.
-        golden.Golden(paper=paper, exact=facts["exact"], near=facts["near"])
-        found[paper] = facts["exact"]
-    return found
+    return {paper: numbers(roots, tmp_path_factory.mktemp(paper), "data", paper)["exact"] for paper in PAPERS[1:]}
+
+
+def numbers(roots, folder, part: str, paper: str) -> dict:
+    """Numbers of a part by kind, each of which can be written as a golden number."""
+    facts = regression.run(job(roots, folder, part, paper))["facts"]
+    golden.Golden(paper=paper, exact=facts["exact"], near=facts["near"])
+    return facts
+
+
+@pytest.fixture(scope="module")
+def questions(roots, tmp_path_factory):
+    """Numbers of the curricula's part about questions, by kind."""
+    return numbers(roots, tmp_path_factory.mktemp("questions"), "questions", "vcop-curriculum")
 
 
 def test_a_painted_sample_tells_which_frames_and_crops_were_drawn():
@@ -127,8 +140,8 @@ def test_the_trained_part_goes_through_every_stage(roots, tmp_path, monkeypatch)
 
 def test_a_paper_without_a_slice_is_refused():
     for asked in (regression.parts, regression.datasets):
-        with pytest.raises(InputError, match="no regression slice for paper 'srop'; there are slices for: vcop, mas"):
-            asked("srop")
+        with pytest.raises(InputError, match="no regression slice for paper 'vcopp'; there are slices for: vcop, mas"):
+            asked("vcopp")
 
 
 @pytest.mark.parametrize("paper", PAPERS)
@@ -220,6 +233,146 @@ def test_easy_videos_by_hand(exact):
     assert exact["hard-videos/kept"] == [index for index, row in enumerate(softmax) if min(row) <= 0.8]
 
 
+def test_questions_are_those_of_the_files(questions, roots):
+    exact = questions["exact"]
+    listed = activitynet_qa.questions(roots["activitynet-qa"])
+    for part, asked in listed.items():
+        # A question of each type about each video.
+        assert exact[f"questions/{part}/of-type"] == [len({question.video for question in asked})] * 9
+    words = Counter(word for question in listed["train"] for word in question.text.split())
+    assert exact["vocabulary/size"] == 2 + len(words)
+    assert exact["vocabulary/counts"] == [0, 0, *sorted(words.values(), reverse=True)]
+    # "man", "'s" and "t-shirt" are asked for nowhere: three times the unknown word.
+    assert exact["vocabulary/question0"][-3:] == [1, 1, 1]
+    assert 1 not in exact["vocabulary/question0"][:4]
+    assert exact["answers/size"] == len({question.answer for question in listed["train"]})
+
+
+def test_most_frequent_answers_by_hand(questions, roots):
+    exact, listed = questions["exact"], activitynet_qa.questions(roots["activitynet-qa"])
+    known: dict[int, list[str]] = {}
+    for question in listed["train"]:
+        known.setdefault(question.type, []).append(question.answer)
+    best = {kind: min(answers, key=lambda answer: (-answers.count(answer), answer)) for kind, answers in known.items()}
+    for kind, name in enumerate(activitynet_qa.TYPES):
+        asked = [question.answer for question in listed["test"] if question.type == kind]
+        assert exact[f"most-frequent-of-type/{name}"] == [asked.count(best[kind]), len(asked)]
+    for name in ("most-frequent", "most-frequent-of-type"):
+        of_types = [exact[f"{name}/{kind}"] for kind in activitynet_qa.TYPES]
+        assert exact[f"{name}/all"] == [sum(column) for column in zip(*of_types, strict=True)]
+
+
+def test_a_fresh_network_knows_no_answer_but_its_attention_is_its_own(questions):
+    near = {name.removeprefix("questions/"): number["value"] for name, number in questions["near"].items()}
+    # Even guessing among the answers, to a tenth.
+    even = np.log(questions["exact"]["answers/size"])
+    assert near["video/loss"] == pytest.approx(even, rel=0.1)
+    assert near["question-only/loss"] == pytest.approx(even, rel=0.1)
+    weights = [near[f"attention/clip{place}"] for place in range(3)]
+    assert 0 < min(weights) < max(weights) < 1
+    assert 1 / SETTINGS["vcop-curriculum"].question_answering.clips < near["attention/largest"] < 0.5
+
+
+# ------------------------------------------------------------------------------------------------ srop
+
+
+def divisions(total: int, parts: int, least: int) -> list[tuple[int, ...]]:
+    """Every way to write a number as so many parts of at least `least`."""
+    return [sizes for sizes in product(range(least, total + 1), repeat=parts) if sum(sizes) == total]
+
+
+def on_the_timeline(frames, lengths, rates, order) -> bool:
+    """Whether frames seen are those of segments put in that order, each of which goes on by its rate without a gap."""
+    seen = vcop.orders(len(rates))[order]
+    ends = [0, *accumulate(lengths)]
+    pieces = {segment: frames[ends[place] : ends[place + 1]] for place, segment in enumerate(seen)}
+    rate_of = dict(zip(seen, rates, strict=True))
+    expected = pieces[0][0]
+    for segment in range(len(rates)):
+        for frame in pieces[segment]:
+            if frame != expected:
+                return False
+            expected += rate_of[segment]
+    return True
+
+
+def test_segments_follow_the_timeline_at_their_rates(exact):
+    rows = {name: row for name, row in exact["srop"].items() if name.startswith("segments/")}
+    assert len(rows) == 8
+    for name, row in rows.items():
+        frames, lengths, rates, order = row[:16], row[16:19], row[19:22], row[22]
+        video = int(name.split("/")[1].split("-")[0])
+        assert (sum(lengths), min(lengths) >= 3, set(rates) <= set(range(1, 9))) == (16, True, True)
+        if video < 16:
+            assert (set(rates), set(frames)) == ({1}, set(range(video)))
+        else:
+            assert on_the_timeline(frames, lengths, rates, order)
+            assert 0 <= min(frames) <= max(frames) < video
+
+
+def test_srops_samples_show_the_segments_that_are_to_be_predicted(exact):
+    shape = {name: SETTINGS["srop"].pretraining[name] for name in ("full", "view-n5")}
+    rows = {name: row for name, row in exact["srop"].items() if name.startswith("samples/")}
+    assert len(rows) == 18
+    mirrored = 0
+    for name, (order, *row) in rows.items():
+        chosen = shape[name.split("/")[1]]
+        rates, query, second = row[: chosen.segments], row[chosen.segments : -11], row[-11:]
+        ways = divisions(8, chosen.segments, chosen.shortest)
+        assert any(on_the_timeline(query[:8], lengths, rates, order) for lengths in ways)
+        for *_, left, right in (query, second):
+            assert abs(right - left) == 31
+            mirrored += right < left
+            assert "/epoch" in name or right > left
+        # The second clip is drawn by itself.
+        assert query[:8] != second[:8]
+    assert 0 < mirrored < 24
+
+
+def test_srops_networks_add_up(exact):
+    exact = exact["srop"]
+    heads = {
+        "order": 512 * 512 + 512 + 512 * 6 + 6,
+        "rate": 512 * 3 + 3,
+        "contrastive": 512 * 512 + 512 + 512 * 128 + 128,
+    }
+    backbone, every, learnt = exact["parameters/paper/r2plus1d"]
+    assert learnt == backbone + sum(heads.values())
+    # The key encoder.
+    assert every == learnt + backbone + heads["contrastive"]
+    assert exact["parameters/paper/order"] == backbone + heads["order"]
+    assert exact["parameters/paper/order-rate"] == backbone + heads["order"] + heads["rate"]
+    assert exact["parameters/paper/contrastive"] == 2 * (backbone + heads["contrastive"])
+    # Five segments have 120 orders; rates from 1 to 8 are as many classes of each of three segments.
+    assert exact["parameters/paper/view-n5"] - every == 513 * (120 - 6) + 513 * (5 - 3)
+    assert exact["parameters/paper/view-classification"] - every == 513 * 3 * (8 - 1)
+
+
+def test_parts_in_another_order_are_alike_for_shuffle_similarity_alone(roots, tmp_path):
+    near = numbers(roots, tmp_path, "data", "srop")["near"]
+    logits = {
+        name: [[near[f"similarity/{name}/query{row}-{place}"]["value"] for place in range(4)] for row in range(2)]
+        for name in ("cosine", "shuffle", "exact-shuffle")
+    }
+    assert max(logits["shuffle"][0]) == logits["shuffle"][0][0] == logits["exact-shuffle"][0][0]
+    assert logits["shuffle"][0][0] - max(logits["shuffle"][0][1:]) > 10
+    # A similarity of 1 would be 14.
+    assert logits["cosine"][0][0] < 8 < 1 / 0.07
+    for greedy, best in zip(np.ravel(logits["shuffle"]), np.ravel(logits["exact-shuffle"]), strict=True):
+        assert greedy <= best + 1e-12
+    for name, rows in logits.items():
+        info_nce = np.mean([np.log(np.exp(np.subtract(row, row[0])).sum()) for row in rows])
+        assert near[f"similarity/{name}/info-nce"]["value"] == pytest.approx(info_nce, rel=1e-9)
+
+
+def test_srops_queue_holds_a_key_of_every_sample_of_the_steps(roots, tmp_path):
+    facts = numbers(roots, tmp_path, "steps", "srop")
+    assert facts["exact"]["queue/next-place"] == regression.STEPS * regression.DOUBLE_BATCH
+    # Mean absolute value of unit vectors of 128 values: at most sqrt(1 / 128).
+    assert 0.03 < facts["near"]["float64-queue"]["value"] <= 128**-0.5
+    assert facts["near"]["first-step-loss/order_loss"]["value"] == pytest.approx(np.log(6), rel=0.2)
+
+
 # ------------------------------------------------------------------------------------------------ skip-clip
 
 
@@ -255,6 +408,10 @@ def unmoved(clips):
     return clips
 
 
+def all_ones(draw, steps, most, max_rate):
+    return [1] * len(steps)
+
+
 MUTANTS = {
     "labels take the smallest": (statistics, "_first_largest", smallest, "mas", "labels/"),
     "clips are not mirrored": (transforms, "mirrored", unmoved, "mas", "clips/epoch"),
@@ -267,6 +424,8 @@ MUTANTS = {
         "tuples/",
     ),
     "frames are not mirrored": (transforms, "mirrored", unmoved, "skip-clip", "samples/skip-clip/epoch"),
+    "every rate is 1": (srop, "_fitting_rates", all_ones, "srop", "segments/"),
+    "segments are not mirrored": (transforms, "mirrored", unmoved, "srop", "samples/full/epoch"),
 }
 
 
@@ -281,6 +440,14 @@ def test_a_changed_method_changes_exact_numbers(name, exact, roots, tmp_path, mo
     # What has nothing to do with it stays: the slice is the same each time.
     assert len(changed) < len(found) / 2
     assert not any(key.startswith(("recipe-hash", "fingerprint", "parameters")) for key in changed)
+
+
+def test_a_word_that_is_split_otherwise_changes_the_words_and_no_count(questions, roots, tmp_path, monkeypatch):
+    monkeypatch.setattr(question_answering, "words", lambda text: text.lower().split())
+    found = numbers(roots, tmp_path, "questions", "vcop-curriculum")["exact"]
+    changed = {key for key in found if found[key] != questions["exact"][key]}
+    # The generated questions hold nothing but words and blanks; the first question here does.
+    assert changed == {"vocabulary/question0"}
 
 
 # ------------------------------------------------------------------------------------------------ instruction sets
@@ -299,7 +466,13 @@ settings = recipe.load("vcop", "tiny").settings.model_copy(update={"width": 8})
 data = regression.Native(Job("", {}, {}, roots, folder, Runtime()), "ucf101", settings)
 counted, numbers = vcop._evaluated("r3d", data, settings)
 found = [counted, numbers, vcop.order_steps("r3d", data, settings, "vcop")]
-for paper, part in (("skip-clip", "evaluation"), ("skip-clip", "steps"), ("mas", "steps"), ("vcop-curriculum", "evaluation")):
+PARTS = {
+    "skip-clip": ("evaluation", "steps"),
+    "mas": ("steps",),
+    "vcop-curriculum": ("evaluation", "questions"),
+    "srop": ("evaluation", "steps"),
+}
+for paper, part in ((paper, part) for paper, parts in PARTS.items() for part in parts):
     own = folder / f"{paper}-{part}"
     own.mkdir()
     settings = recipe.load(paper, "tiny").settings.model_dump(mode="json", exclude_unset=True) | {"width": 8}

@@ -106,6 +106,13 @@ def test_greedy_is_algorithm_1(queries, keys, size, parts, seed):
     np.testing.assert_allclose(found.numpy(), by_loop(left, right, parts), atol=1e-12)
 
 
+def test_a_queue_of_more_than_a_thousand_keys_is_algorithm_1_for_each():
+    left, right = vectors(2, 128, 20, torch.float32), vectors(1100, 128, 21, torch.float32)
+    found = shuffle_similarity(left, right, 3, matching="greedy")
+    assert found.shape == (2, 1100)
+    np.testing.assert_allclose(found.numpy(), by_loop(left, right, 3), atol=2e-6)
+
+
 @settings(max_examples=40, deadline=None)
 @given(size=SIZES, parts=PARTS, seed=st.integers(0, 2**20))
 def test_exact_is_the_best_assignment_and_no_worse_than_greedy(size, parts, seed):

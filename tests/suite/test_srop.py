@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import re
 from collections import Counter
 from dataclasses import dataclass
 
@@ -15,7 +16,9 @@ from scipy.stats import chisquare
 from torch import nn
 from torch.utils.data import default_collate
 
+from suite import recipe, stages
 from suite.backbones.r3d import R3D
+from suite.errors import InputError
 from suite.papers import srop
 from suite.papers.srop import SegmentClips, SegmentNetwork
 from suite.papers.vcop import orders
@@ -613,6 +616,52 @@ def test_every_video_with_a_frame_is_used(weight):
     assert made.name(1) == "long"
     again = srop.samples(Data(), videos, pretraining, VIDEO, seed=4, training=True)[2, 1]
     assert torch.equal(again[0], made[2, 1][0])
+
+
+@pytest.mark.parametrize(
+    ("written", "instead", "complaint"),
+    [
+        (
+            "segments = 5",
+            "segments = 5\nshortest = 4",
+            "view-n5: 5 segments of at least 4 frames do not fit into clips of 16",
+        ),
+        ("queue = 1024", "queue = 8", "full: a queue of 8 keys is too short for batches of 16"),
+        (
+            'views = "views"\nsegments = 2',
+            'views = "vews"\nsegments = 2',
+            "view-n2 needs the pretraining 'vews', which is not there",
+        ),
+        ('start = "full"', 'start = "all"', "views needs the pretraining 'all', which is not there"),
+    ],
+)
+def test_a_recipe_that_does_not_go_together_is_refused(tmp_path, written, instead, complaint):
+    text = (recipe.FOLDER / "srop.toml").read_text(encoding="utf-8")
+    assert written in text
+    (tmp_path / "srop.toml").write_text(text.replace(written, instead, 1), encoding="utf-8")
+    with pytest.raises(InputError, match=rf"^srop\.toml: .*{re.escape(complaint)}; mend this key of the recipe$"):
+        recipe.load("srop", "paper", tmp_path)
+
+
+def test_the_shortest_segments_of_every_scale_and_size_fit():
+    for scale in recipe.SCALES:
+        settings = recipe.load("srop", scale).settings
+        for name, pretraining in settings.pretraining.items():
+            for video in (settings.video, *settings.inputs.values()):
+                layout = {key: getattr(pretraining, key) for key in ("segments", "shortest", "max_rate")}
+                drawn = srop.draw_segments(generator(0), 30, clip_length=video.clip_length, **layout)
+                assert len(drawn.frames) == video.clip_length, name
+
+
+def test_a_tuple_costs_as_much_as_its_clips(tmp_path):
+    video = {"clip_length": 4, "resize": (12, 16), "crop": 16, "pixels": "unit"}
+    config = {"backbone": "r3d", "width": 2, "seed": 0, "video": video}
+    one, three = (
+        stages.run(stages.Job("cost", config | clips, {}, {}, tmp_path, stages.Runtime()))["scores"]
+        for clips in ({}, {"clips": 3})
+    )
+    assert three["gmacs"] == pytest.approx(3 * one["gmacs"])
+    assert three["parameters"] == one["parameters"]
 
 
 # ---------------------------------------------------------------- what was learnt

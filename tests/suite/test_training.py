@@ -294,6 +294,66 @@ def test_without_validation_there_are_no_best_weights(tmp_path):
         line(tmp_path / "run", keep="best")
 
 
+class Peaked(Line):
+    """Its loss falls from epoch to epoch, but its accuracy does not follow."""
+
+    # Right ones of four, by epoch.
+    RIGHT = (1, 3, 2, 3, 0)
+
+    def outcome(self, inputs, target):
+        # The weight falls by 0.1 an epoch; it is asked for after the epoch's step, or before it.
+        epoch = round((1 - self.free.item()) * 10) - (not self.training)
+        return super().outcome(inputs, target)._replace(correct=torch.tensor(self.RIGHT[epoch]))
+
+
+class Stopped(Exception):
+    """Ends a run as a signal would, but in this process."""
+
+
+def peaked(folder: Path, keep: str, stop: int | None = None) -> dict:
+    """Five epochs of that network, stopped before the checkpoint of a step if one is named."""
+    folder.mkdir(exist_ok=True)
+    settings = {"batch": 4, "epochs": 5, "learning_rate": 0.1, "weight_decay": 0.0, "precision": "fp32", "keep": keep}
+
+    def progress(done, total):
+        if done == stop:
+            raise Stopped
+
+    parts = Peaked(), Points(4), Points(4), Optimisation(**settings), folder
+    return training.fit(*parts, seed=0, device="cpu", checkpoint_seconds=0.0, progress=progress)
+
+
+@pytest.mark.parametrize(("keep", "epoch"), [("best", 4), ("best-accuracy", 1), ("last", 4)])
+def test_which_weights_are_kept(tmp_path, keep, epoch):
+    fitted = peaked(tmp_path / "run", keep)
+    curves = fitted["curves"]
+    assert curves["validation_loss"] == sorted(curves["validation_loss"], reverse=True)
+    assert curves["validation_accuracy"] == [100 * right / 4 for right in Peaked.RIGHT]
+    # Of equal accuracies the first.
+    assert fitted["best_epoch"] == epoch
+    kept = checkpoints.load(tmp_path / "run/best.safetensors")["free"]
+    assert float(kept) == pytest.approx(1 - 0.1 * (epoch + 1), abs=1e-6)
+
+
+@pytest.mark.parametrize("stop", [2, 3, 5])
+def test_a_stopped_run_keeps_the_weights_of_the_highest_accuracy_so_far(tmp_path, stop):
+    whole = peaked(tmp_path / "whole", "best-accuracy")
+    with pytest.raises(Stopped):
+        peaked(tmp_path / "stopped", "best-accuracy", stop)
+    assert (tmp_path / "stopped" / training.CHECKPOINT).exists()
+    assert peaked(tmp_path / "stopped", "best-accuracy") == whole
+    best = [(tmp_path / name / "best.safetensors").read_bytes() for name in ("whole", "stopped")]
+    assert best[0] == best[1]
+
+
+def test_without_right_and_wrong_there_is_no_highest_accuracy(tmp_path):
+    optimisation = Optimisation(
+        batch=4, epochs=1, learning_rate=0.1, weight_decay=0.0, precision="fp32", keep="best-accuracy"
+    )
+    with pytest.raises(InputError, match=r"^no accuracy .*; keep the best or the last$"):
+        training.fit(Line(), Points(4), Points(4), optimisation, tmp_path, seed=0, device="cpu")
+
+
 class Mean(nn.Module):
     """A linear regression: its batch loss is a mean over samples, so that parts add up to the whole."""
 
@@ -328,3 +388,85 @@ class Doubles(Points):
     def __getitem__(self, key):
         point, label = super().__getitem__(key)
         return point.double(), label
+
+
+class Several(Doubles):
+    """Points with three things more: a vector, a label and a number of other types and lengths each."""
+
+    def __getitem__(self, key):
+        point, label = super().__getitem__(key)
+        drawn = torch.rand(3, generator=generator(9, *key)).double()
+        return point, drawn, label, float(key[1])
+
+
+class Product(nn.Module):
+    """A regression that needs all parts of a sample, and says how they came."""
+
+    def __init__(self, dropout: float = 0.0):
+        super().__init__()
+        self.linear, self.dropout = nn.Linear(4, 3), nn.Dropout(dropout)
+        self.seen: list[tuple] = []
+
+    def outcome(self, points, drawn, label, number):
+        self.seen.append((points.shape, drawn.shape, label.dtype, number.tolist()))
+        error = ((self.dropout(self.linear(points)) * drawn).sum(1) - label - number / 100).square()
+        return training.Outcome(error.mean(), None, {"number": number.mean()})
+
+
+def several(folder: Path, network: nn.Module, at_once: int | None, stop: int | None = None, **loading) -> dict:
+    """Two epochs of twenty such samples in batches of eight, validated on five; stopped at a step if one is named."""
+    folder.mkdir(exist_ok=True)
+    settings = {"batch": 8, "epochs": 2, "learning_rate": 0.05, "weight_decay": 0.0, "precision": "fp32"}
+    optimisation = Optimisation(**settings, keep="best", at_once=at_once)
+
+    def progress(done, total):
+        if done == stop:
+            raise Stopped
+
+    parts = network.double(), Several(20), Several(5), optimisation, folder
+    return training.fit(*parts, seed=0, device="cpu", checkpoint_seconds=0.0, progress=progress, **loading)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_samples_may_hold_more_than_two_things(tmp_path, workers):
+    seed_everything(1)
+    network = Product()
+    fitted = several(tmp_path / "run", network, None, workers=workers)
+    sizes = [points[0] for points, *_ in network.seen]
+    # Each epoch: twenty samples by eight, then five at once.
+    assert sizes == [8, 8, 4, 5] * 2
+    for points, drawn, kind, numbers in network.seen:
+        assert (points, drawn, kind) == ((len(numbers), 4), (len(numbers), 3), torch.int64)
+    assert sorted(number for *_, numbers in network.seen[:3] for number in numbers) == list(range(20))
+    # Means of 0 to 19 and of 0 to 4.
+    assert fitted["curves"]["train_number"] == pytest.approx([9.5, 9.5])
+    assert fitted["curves"]["validation_number"] == pytest.approx([2, 2])
+
+
+def test_all_parts_of_a_sample_are_divided_alike(tmp_path):
+    found = []
+    for at_once in (None, 3):
+        seed_everything(1)
+        network = Product()
+        fitted = several(tmp_path / str(at_once), network, at_once)
+        found.append((network.linear.weight.detach(), fitted["curves"]))
+    assert [points[0] for points, *_ in network.seen[:8]] == [3, 3, 2, 3, 3, 2, 3, 1]
+    torch.testing.assert_close(found[0][0], found[1][0], rtol=0, atol=1e-12)
+    for name, curve in found[0][1].items():
+        assert curve == pytest.approx(found[1][1][name], abs=1e-9)
+
+
+@pytest.mark.parametrize("at_once", [None, 3])
+@pytest.mark.parametrize("stop", [2, 3, 5])
+def test_a_stopped_run_of_such_samples_ends_as_one_never_stopped(tmp_path, at_once, stop):
+    def run(folder: Path, stop: int | None = None) -> dict:
+        seed_everything(1)
+        return several(folder, Product(dropout=0.5), at_once, stop)
+
+    whole = run(tmp_path / "whole")
+    with pytest.raises(Stopped):
+        run(tmp_path / "stopped", stop)
+    # The generator stands elsewhere now; the checkpoint puts it where it was.
+    assert run(tmp_path / "stopped") == whole
+    for name in ("best.safetensors", "last.safetensors"):
+        assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "stopped" / name).read_bytes()

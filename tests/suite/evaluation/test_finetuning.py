@@ -1,4 +1,4 @@
-"""Frozen stages keep every bit through real training, and a curriculum goes on holding out the same videos."""
+"""Clips and their colours, frozen stages that keep every bit through real training, and hold-outs along a curriculum."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ from suite import backbones, checkpoints, training
 from suite.evaluation import finetuning
 from suite.evaluation.finetuning import STAGES
 from suite.recipe import Optimisation
-from suite.video import store
+from suite.video import store, transforms
 
 LENGTHS = {f"v{index}": 6 + index for index in range(9)}
 # One more batch in every epoch than an epoch can fill, so that a last, smaller batch is trained on too.
@@ -64,6 +64,98 @@ def fine_tuned(source, folder, backbone: str, freeze_below: str) -> tuple[dict, 
         device="cpu",
     )
     return before, checkpoints.load(folder / "last.safetensors"), network
+
+
+# ---------------------------------------------------------------------------------------------------- clips
+
+
+def action_clips(source, seed: int = 1, training: bool = True, **options) -> finetuning.ActionClips:
+    """Clips of four frames of all videos, cropped to 32 pixels."""
+    videos = [Labelled(name, index % 3) for index, name in enumerate(LENGTHS)]
+    return finetuning.ActionClips(
+        source, videos, LENGTHS, clip_length=4, crop=32, seed=seed, training=training, **options
+    )
+
+
+@pytest.mark.parametrize("every", [False, True])
+@pytest.mark.parametrize("flip", [False, True])
+@given(epoch=st.integers(0, 5), index=st.integers(0, len(LENGTHS) - 1), seed=st.integers(0, 3))
+def test_colours_come_third_and_leave_the_other_draws_as_they_were(source, every, flip, epoch, index, seed):
+    plain, coloured = (action_clips(source, seed, every=every, flip=flip, jitter=jitter) for jitter in (0.0, 0.4))
+    assert len(plain) == len(coloured)
+    clip, label = plain[epoch, index]
+    same, same_label, factors = coloured[epoch, index]
+    # Start, crop and mirroring.
+    assert torch.equal(clip, same)
+    assert label == same_label
+    assert factors.shape == (3,)
+    assert factors.dtype == torch.float32
+    assert ((factors >= 0.6) & (factors <= 1.4)).all()
+
+
+def test_every_clip_and_epoch_has_colours_of_its_own(source):
+    clips = action_clips(source, jitter=0.4)
+    drawn = torch.stack([clips[epoch, index][2] for epoch in range(40) for index in range(len(clips))])
+    assert len(drawn.unique()) > 0.99 * drawn.numel()
+    # Uniform: mean 1, deviation 0.4 / sqrt(3).
+    torch.testing.assert_close(drawn.mean(0), torch.ones(3), rtol=0, atol=0.05)
+    torch.testing.assert_close(drawn.std(0), torch.full((3,), 0.4 / 3**0.5), rtol=0, atol=0.02)
+    # The three are drawn apart, and again the same when asked for again.
+    assert (torch.corrcoef(drawn.T) - torch.eye(3)).abs().max() < 0.2
+    assert torch.equal(clips[3, 2][2], drawn[3 * len(clips) + 2])
+
+
+def test_outside_training_no_colour_changes(source):
+    for epoch in range(3):
+        clip, _, factors = action_clips(source, training=False, jitter=0.4)[epoch, 1]
+        assert factors.tolist() == [1, 1, 1]
+        assert torch.equal(clip, action_clips(source, training=False)[epoch, 1][0])
+    network = recognition(backbones.build("r3d", 4)).eval()
+    target = torch.tensor([1])
+    with torch.no_grad():
+        assert torch.equal(
+            network.outcome(clip[None], target).loss, network.outcome(clip[None], target, factors[None]).loss
+        )
+
+
+def test_all_frames_of_a_clip_change_alike(tmp_path):
+    frame = np.random.default_rng(3).integers(0, 256, (1, 36, 41, 3), np.uint8)
+    store.write(tmp_path, ((name, np.repeat(frame, length, 0)) for name, length in LENGTHS.items()))
+    clips = action_clips(store.FrameStore(tmp_path), flip=True, jitter=0.4)
+    for index in range(len(clips)):
+        clip, _, factors = clips[0, index]
+        assert (clip == clip[:1]).all()
+        inputs = transforms.to_network(clip[None])
+        changed = transforms.coloured(inputs.clone(), factors[None])
+        assert (changed == changed[:, :, :1]).all()
+        assert not torch.equal(changed, inputs)
+
+
+def test_a_network_sees_the_colours_that_were_drawn(source):
+    clips = action_clips(source, jitter=0.4)
+    items = [clips[0, index] for index in range(4)]
+    batch, target = torch.stack([clip for clip, *_ in items]), torch.tensor([label for _, label, _ in items])
+    colours = torch.stack([factors for *_, factors in items])
+    network = recognition(backbones.build("r3d", 4)).eval()
+    with torch.no_grad():
+        found = network.outcome(batch, target, colours).loss
+        logits = network(torch.cat([one_by_one(clip, factors) for clip, factors in zip(batch, colours, strict=True)]))
+        plain = network.outcome(batch, target).loss
+    torch.testing.assert_close(found, nn.functional.cross_entropy(logits, target))
+    assert found != plain
+
+
+def one_by_one(clip: torch.Tensor, factors: torch.Tensor) -> torch.Tensor:
+    """One clip [T, H, W, 3] with other colours, by the definition of each change: [1, 3, T, H, W]."""
+    brightness, contrast, saturation = factors.tolist()
+    grey = torch.tensor(transforms.GREY)
+    clip = (clip.float() / 255 * brightness).clamp(0, 1)
+    clip = (clip * contrast + (clip @ grey).mean() * (1 - contrast)).clamp(0, 1)
+    clip = (clip * saturation + (clip @ grey)[..., None] * (1 - saturation)).clamp(0, 1)
+    return clip.permute(3, 0, 1, 2)[None]
+
+
+# ---------------------------------------------------------------------------------------------------- frozen stages
 
 
 def stage_of(name: str) -> str:
