@@ -479,8 +479,9 @@ def pretext_scores(
     Args:
         samples: held-out videos, of which epoch 0 is asked; there must be one.
         gallery: training videos, of which epoch 0 is asked; there must be one. The mean rate of their queries is the
-            constant prediction. The keys of the second clips of the last of them fill a queue as long as the network's
+            constant prediction. The keys of the second clips of evenly spaced ones fill a queue as long as the network's
             (shorter where there are fewer), instead of the keys that training left, which were made by older weights.
+            Lists go by class: the last of them would be a few classes alone.
         workers: loader processes; none of the numbers depends on it.
 
     Raises:
@@ -488,14 +489,15 @@ def pretext_scores(
     """
     network.to(device)
     contrast = network.projection is not None
-    kept = range(len(gallery))[-len(network.queue) :] if contrast else range(0)
+    size = min(len(network.queue), len(gallery)) if contrast else 0
+    kept = [place * len(gallery) // size for place in range(size)]
     total, done = len(kept) + len(samples), 0
     constant = float(np.mean([gallery.segments((0, index)).rates for index in range(len(gallery))]))
     queue: list[Tensor] = []
     found: dict[str, list] = {"hits": [], "rates": [], "constants": [], "losses": [], "first": []}
     with frozen(network):
         for clips, colours, _, _ in _batches(gallery, kept, batch, device, workers):
-            queue.append(network.keys(network.inputs(clips[:, 1], colours[:, 1])))
+            queue.append(_exact(network.keys(network.inputs(clips[:, 1], colours[:, 1]))))
             done += len(clips)
             progress(done, total)
         negatives = torch.cat(queue) if contrast else None
@@ -508,8 +510,8 @@ def pretext_scores(
                 found["rates"] += (predicted - rates).square().mean(1).tolist()
                 found["constants"] += (constant - rates.double()).square().mean(1).tolist()
             if contrast:
-                keys = network.keys(network.inputs(clips[:, 1], colours[:, 1]))
-                logits = network.logits(network.queries(features), keys, negatives)
+                keys = _exact(network.keys(network.inputs(clips[:, 1], colours[:, 1])))
+                logits = network.logits(_exact(network.queries(features)), keys, negatives)
                 found["losses"] += info_nce(logits).tolist()
                 found["first"] += positive_first(logits).tolist()
             done += len(clips)
@@ -524,6 +526,11 @@ def pretext_scores(
         found["first"] if contrast else None,
         len(negatives) if contrast else None,
     )
+
+
+def _exact(vectors: Tensor) -> Tensor:
+    """Unit vectors in double precision: those of an untrained network are so alike that their cosines are ties in single."""
+    return F.normalize(vectors.double(), dim=1)
 
 
 def _batches(samples: SegmentClips, indices: Sequence[int], batch: int, device: str, workers: int):

@@ -31,7 +31,7 @@ KINDS = {
     "order-accuracy": ("suite.stages.pretexts.order_accuracy", 1),
     "statistics-errors": ("suite.stages.pretexts.statistics_errors", 1),
     "ranking-accuracy": ("suite.stages.pretexts.ranking_accuracy", 2),
-    "segment-scores": ("suite.stages.pretexts.segment_scores", 1),
+    "segment-scores": ("suite.stages.pretexts.segment_scores", 2),
     "view-scores": ("suite.stages.pretexts.view_scores", 1),
     "training-curve": ("suite.stages.pretexts.training_curve", 1),
     "recognition": ("suite.stages.recognition.recognition", 1),

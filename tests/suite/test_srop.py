@@ -1,5 +1,6 @@
 """srop: which frames are sampled, what each subtask's loss is, how the key encoder and the queue move, what is learnt."""
 
+import copy
 import itertools
 import math
 import re
@@ -710,7 +711,9 @@ def test_pretext_scores_against_a_plain_loop(rate_head, queue, workers):
             inputs = transforms.coloured(transforms.to_network(clips[None, 1]), colours[None, 1])
             return network.key_projection(network.key_backbone(inputs))
 
-        negatives = torch.cat([key_of(*gallery[0, index][:2]) for index in range(7)][-queue:])
+        # All seven, or four of them that are spread over the list.
+        among = [0, 1, 3, 5] if queue == 4 else range(7)
+        negatives = torch.cat([key_of(*gallery[0, index][:2]) for index in among])
         hits, rate_errors, constants, losses, first = [], [], [], [], []
         for index in range(5):
             clips, colours, order, rates = samples[0, index]
@@ -731,6 +734,36 @@ def test_pretext_scores_against_a_plain_loop(rate_head, queue, workers):
     assert found.contrastive_losses == pytest.approx(losses, abs=1e-3)
     assert found.positive_first == first
     assert found.queue == min(queue, 7)
+
+
+@pytest.mark.parametrize("similarity", ["cosine", "shuffle"])
+def test_vectors_that_are_nearly_one_are_told_apart(similarity):
+    """What an untrained network gives: cosines that differ by less than single precision holds."""
+    network = a_network(width=2, similarity=similarity, queue=50)
+    with torch.no_grad():
+        for projection in (network.projection, network.key_projection):
+            projection[-1].bias.copy_(torch.arange(1.0, 8.0))
+    samples, gallery = (crossing(videos, False) for videos in (range(50, 62), range(7)))
+    found = srop.pretext_scores(network, samples, gallery, 4, "cpu")
+    exact = copy.deepcopy(network).double().eval()
+    with torch.no_grad():
+
+        def vector(item, clip, encode):
+            clips, colours, *_ = item
+            return F.normalize(encode(network.inputs(clips[None, clip], colours[None, clip]).double()), dim=1)
+
+        def keyed(inputs):
+            return exact.key_projection(exact.key_backbone(inputs))
+
+        queries, keys = (
+            torch.cat([vector(samples[0, index], clip, encode) for index in range(12)])
+            for clip, encode in ((0, lambda inputs: exact.projection(exact.backbone(inputs))), (1, keyed))
+        )
+        negatives = torch.cat([vector(gallery[0, index], 1, keyed) for index in range(7)])
+        logits = network.logits(queries, keys, negatives)
+    assert float((1 - queries @ negatives.T).abs().max()) < 1e-7
+    assert found.positive_first == srop.positive_first(logits).tolist()
+    assert len(set(found.positive_first)) == 2
 
 
 def test_pretext_scores_of_one_subtask_have_no_others():
