@@ -112,6 +112,8 @@ def _drawn(data: Native, settings: recipe.Scale) -> tuple[Exact, Near]:
     train = data.dataset.splits[1].train
     for weights in ("full", "view-n5"):
         pretraining, video = _pretext(settings, weights)
+        # The paper mirrors; at the tiny scale a mirrored action is another one.
+        pretraining["flip"] = True
         videos = srop.eligible(train, data.frames, pretraining, video)
         found[f"counts/{weights}/eligible"] = len(videos)
         for epoch, training in ((0, True), (1, True), (0, False)):
@@ -124,7 +126,6 @@ def _drawn(data: Native, settings: recipe.Scale) -> tuple[Exact, Near]:
                     colours |= _colours(f"{where}-sample{index}", factors.flatten())
     tuning, video = settings.finetuning, settings.video
     shown = {"clip_length": video.clip_length, "crop": video.crop, "seed": 0, "training": True}
-    # The paper mirrors; at the tiny scale a mirrored action is another one.
     clips = finetuning.ActionClips(given.source(None), train, data.frames, flip=True, jitter=tuning.jitter, **shown)
     for index in range(3):
         clip, label, factors = clips[0, index]
