@@ -398,13 +398,14 @@ def _in_parts(stage: Stage) -> bool:
 
 
 def _columns(paper: Paper, measurement: Measurement, scores: dict[str, float]) -> list[str]:
-    """The columns of a measurement; a score of one class, or one type of question, is not asked for where the data have none."""
+    """The columns of a measurement; a score of one class, one type of question or one subtask is not asked for where there is
+    none."""
     cells = {cell.column: cell for cell in paper.table(measurement.table).cells() if cell.row == measurement.row}
     return [
         name
         for name in measurement.columns
         if cells[name].metric in scores
-        or not (cells[name].protocol == "video-qa" or cells[name].metric.startswith("accuracy_"))
+        or not (cells[name].protocol in ("video-qa", "segment-scores") or cells[name].metric.startswith("accuracy_"))
     ]
 
 

@@ -717,7 +717,7 @@ def test_costs_counted_on_both_sides_are_compared_at_any_scale(papers, all_claim
     costs = {"order": 20.0, "vcop": 20.0 * clips}
     measured = as_measured(
         papers,
-        lambda cell: costs[cell.column] if cell.table == "macs" else math.nan,
+        lambda cell: costs[cell.row.partition("_")[2]] if cell.table == "macs" else math.nan,
         half_width=None,
         records=("srop/tiny/synthetic-0123456789ab/macs/x.json",),
     )
