@@ -10,7 +10,7 @@ from harness.markdown import DASH, number, probability, signed, text
 from harness.markdown import table as grid
 from harness.records import Record
 from harness.sections import Section
-from harness.tables import Column, Table
+from harness.tables import EXACT_UNITS, Column, Table
 
 DECIMALS = {"percent": 1, "loss": 3, "auc": 3, "error": 3, "millions": 2, "gmacs": 2, "count": 0}
 DECIMALS |= {"samples": 0, "epochs": 0, "silhouette": 1}
@@ -173,9 +173,11 @@ def gains(section: Section) -> list[str]:
     parts = []
     for table in (*section.paper.tables, *section.paper.figures):
         names, digits = charts.row_names(table), decimals(section, table)
-        for columns in _blocks(table):
+        for block in _blocks(table):
+            # Sizes and costs gain nothing.
+            columns = [column for column in block if column.unit not in EXACT_UNITS]
             rows = []
-            for random, row in charts.pairs(table):
+            for random, row in charts.pairs(table) if columns else ():
                 judged = [
                     (
                         section.judgements[table.id, random.id, column.id],
