@@ -106,9 +106,9 @@ def _examine(root: Path, video: Video) -> tuple[int, str, str, str]:
             with open(part, "rb") as file:
                 while block := file.read(_BLOCK):
                     digest.update(block)
-        count, width, height = decode.inspect(path)
+        found = decode.inspect(path)
     except OSError as error:
         return 0, "", digest.hexdigest(), f"{path}: cannot be read ({error.strerror}); check the file"
     except InputError as error:
         return 0, "", digest.hexdigest(), str(error)
-    return count, f"{width}x{height}", digest.hexdigest(), ""
+    return found.frames, "{}x{}".format(*found.size), digest.hexdigest(), ""

@@ -14,6 +14,7 @@ import os
 import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -78,11 +79,39 @@ class Reader:
 
 def count_frames(path: str | Path) -> int:
     """Number of frames that decode. Raises InputError, naming the file, if it cannot be decoded or is cut short."""
-    return inspect(path)[0]
+    return inspect(path).frames
 
 
-def inspect(path: str | Path) -> tuple[int, int, int]:
-    """Decode a whole video: its number of frames, and the width and height of the first.
+@dataclass(frozen=True)
+class Inspection:
+    """What decoding a whole video shows.
+
+    Attributes:
+        frames: number of frames that decode.
+        sizes: (width, height) in pixels, as displayed, of its frames, each once, in the order in which they come; frames
+            are read in the first of them.
+        promised: number of frames that the header gives; None if it gives none.
+        notes: what is odd about the video without being damage, each a phrase of one line.
+    """
+
+    frames: int
+    sizes: tuple[tuple[int, int], ...]
+    promised: int | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) of the frames as they are read."""
+        return self.sizes[0]
+
+    @property
+    def agrees(self) -> bool:
+        """Whether as many frames decode as the header gives, if it gives any."""
+        return self.promised is None or self.frames == self.promised
+
+
+def inspect(path: str | Path) -> Inspection:
+    """Decode a whole video.
 
     Raises InputError, naming the file, if it cannot be opened or decoded, has no frame, or is cut short. Headers alone
     are no proof of that (real HMDB51 files have one frame less than their header says): a file counts as cut short if
@@ -94,12 +123,11 @@ def inspect(path: str | Path) -> tuple[int, int, int]:
         first = _image(files[0])
         for file in files[1:]:
             _image(file, first.shape)
-        return len(files), first.shape[1], first.shape[0]
-    count, width, height, damaged = 0, 0, 0, False
+        return Inspection(len(files), ((first.shape[1], first.shape[0]),))
+    count, sizes, damaged = 0, {}, False
     with _opened(path) as frames:
         for frame in frames:
-            if not count:
-                width, height = frame.width, frame.height
+            sizes[frame.width, frame.height] = None
             count, damaged = count + 1, frame.is_corrupt
         promised = frames.promised
     if not count:
@@ -109,7 +137,7 @@ def inspect(path: str | Path) -> tuple[int, int, int]:
         raise InputError(
             f"{path}: cut short, {missing} bytes missing ({count} of {promised} frames); get the file again"
         )
-    return count, width, height
+    return Inspection(count, tuple(sizes), promised or None)
 
 
 class ResizedVideos:

@@ -90,10 +90,10 @@ def test_synthetic_scenes(probes_root):
     assert {"Beach", "ForestFire", "Snowing", "Waterfall", "WindmillFarm"} <= set(data.classes)
     reader = decode.Reader()
     for video in data.videos():
-        count, width, height = decode.inspect(probes_root / video.path)
-        assert (width, height) == (64, 48)
-        assert 28 <= count <= 40
-        grey = reader.frames(probes_root / video.path, range(count)).astype(float).mean(3)
+        found = decode.inspect(probes_root / video.path)
+        assert found.size == (64, 48)
+        assert 28 <= found.frames <= 40
+        grey = reader.frames(probes_root / video.path, range(found.frames)).astype(float).mean(3)
         assert grey.std() > 3, f"{video.name} is not blank"
         # Sampling noise and the codec move a still scene by less than half a step on average.
         # Still scenes change by 10 at most, with what is drawn for each frame and what the codec adds.

@@ -25,7 +25,8 @@ def assert_reads_as_whole(reader: decode.Reader, path: Path) -> None:
     whole = whole_video(path)
     count, height, width, _ = whole.shape
     # Headers are no guide: those of HMDB51 give one frame more than there is, and one file has three more.
-    assert decode.inspect(path) == (count, width, height)
+    found = decode.inspect(path)
+    assert (found.frames, found.size, found.sizes) == (count, (width, height), ((width, height),))
     draw = np.random.default_rng(count)
     start = int(draw.integers(max(1, count - 16)))
     clip = range(start, min(start + 16, count))

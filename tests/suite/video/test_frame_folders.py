@@ -36,7 +36,7 @@ def test_frames_come_in_the_order_of_their_numbers(reader, tmp_path):
     for stray in ("Thumbs.db", ".DS_Store", "._frame_1.png", "notes.txt"):
         (folder / stray).write_bytes(b"no frame")
     assert sorted(path.name for path in folder.iterdir())[5:8] != ["frame_1.png", "frame_2.png", "frame_3.png"]
-    assert decode.inspect(folder) == (13, 16, 12)
+    assert decode.inspect(folder) == decode.Inspection(13, ((16, 12),))
     assert decode.count_frames(folder) == 13
     for indices in (range(13), [0], [12], [12, 0, 6, 0]):
         read = reader.frames(folder, indices)
