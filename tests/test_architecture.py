@@ -78,7 +78,8 @@ def test_free_commands_import_no_torch(command, tmp_path):
 def test_every_requirement_is_pinned():
     names = [
         line.split(">")[0].strip()
-        for line in (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
+        for file in ("requirements.txt", "requirements-dev.txt")
+        for line in (ROOT / file).read_text(encoding="utf-8").splitlines()
         if line and not line.startswith("#")
     ]
     pinned = {
