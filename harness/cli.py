@@ -9,9 +9,25 @@ from typing import Annotated
 
 import typer
 
-from harness import executors, exports, golden, plan, preparation, runner, summary
+from harness import executors, exports, golden, options, plan, preparation, runner, summary
 from harness import tables as reference
-from harness.errors import StageError, UsageError
+from harness.errors import StageError, UsageError, one_line
+from harness.options import (
+    DataRoot,
+    Device,
+    Everything,
+    Glove,
+    Names,
+    OwnRecords,
+    PaperKey,
+    Records,
+    RunsFolder,
+    Scale,
+    Seeds,
+    SkipUnreadable,
+    Speed,
+    Workers,
+)
 from harness.records import Store
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -25,36 +41,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Runs the protocols of self-supervised video papers and judges every cell of their tables.",
 )
-
-PaperKey = Annotated[str, typer.Argument(metavar="PAPER", help="Key of a paper, such as vcop; `list` shows them.")]
-Scale = Annotated[str, typer.Option(help="paper, small or tiny: the settings of the recipe.")]
-DataRoot = Annotated[
-    Path | None,
-    typer.Option(
-        "--data-root",
-        envvar="SUITE_DATA",
-        help="Folder that holds the datasets in their official layouts; without it, generated data.",
-    ),
-]
-Names = Annotated[list[str] | None, typer.Option(help="Only these (comma-separated or repeated); the rest is NOT RUN.")]
-RunsFolder = Annotated[Path, typer.Option("--runs", help="Where checkpoints, features and generated data are kept.")]
-Records = Annotated[
-    Path | None, typer.Option("--records", help="Folder of records; a run's own are under <runs>/records.")
-]
-Seeds = Annotated[int, typer.Option(min=1, help="Runs of every training, with seeds 0, 1, ...")]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
-Everything = Annotated[
-    bool, typer.Option("--all", help="Every row, where a scale runs a subset by default (the recipe's `subset`).")
-]
-Glove = Annotated[
-    Path | None,
-    typer.Option(
-        "--glove", help="glove.6B.300d.txt, for questions about videos; without it, words are learnt (a departure)."
-    ),
-]
-SkipUnreadable = Annotated[
-    bool, typer.Option("--skip-unreadable", help="Count videos that do not decode, and go on without them.")
-]
 
 
 def main() -> None:
@@ -90,7 +76,7 @@ def main() -> None:
 
 
 def _complain(message: str, code: int) -> int:
-    print(f"error: {message}", file=sys.stderr)
+    print(f"error: {one_line(message)}", file=sys.stderr)
     return code
 
 
@@ -102,11 +88,8 @@ def _asked(
     seeds: int, device: str, skip_unreadable: bool, tables=None, rows=None, datasets=None, everything: bool = False
 ) -> plan.Request:
     kind = preparation.device_kind(device)
-    return plan.Request(seeds, _split(tables), _split(rows), _split(datasets), skip_unreadable, kind, everything)
-
-
-def _split(names: list[str] | None) -> tuple[str, ...]:
-    return tuple(part for name in names or [] for part in name.split(",") if part)
+    names = (tuple(one or ()) for one in (tables, rows, datasets))
+    return plan.Request(seeds, *names, skip_unreadable, kind, everything)
 
 
 @app.command("list")
@@ -140,7 +123,7 @@ def check_data(
 
     if data_root is None:
         raise UsageError("check-data needs --data-root DIR (or SUITE_DATA): the folder that holds the datasets")
-    data = runner.real_data(list(_split(datasets)) or runner.datasets_in(data_root), data_root)
+    data = runner.real_data(datasets or runner.datasets_in(data_root), data_root)
     built, versions = plan.Plan(), runner.protocol_versions()
     for name, facts in data.facts.items():
         built.add(plan.check_stage(name, facts, versions))
@@ -168,12 +151,7 @@ def show_plan(
     runs: RunsFolder = RUNS,
     glove: Glove = None,
     skip_unreadable: SkipUnreadable = False,
-    tflops: Annotated[
-        float | None,
-        typer.Option(
-            min=0.001, help="State the speed of your device; else it is measured from finished stages, or taken."
-        ),
-    ] = None,
+    tflops: Speed = None,
 ) -> None:
     """The stages behind a paper's tables: what is done, what is missing, and what it will cost."""
 
@@ -210,9 +188,9 @@ def run_paper(
     everything: Everything = False,
     seeds: Seeds = 1,
     device: Device = "auto",
-    workers: Annotated[int | None, typer.Option(min=0, help="Loader processes of each stage.")] = None,
+    workers: Workers = None,
     runs: RunsFolder = RUNS,
-    records: Records = None,
+    records: OwnRecords = None,
     glove: Glove = None,
     skip_unreadable: SkipUnreadable = False,
     tensorboard: Annotated[
@@ -252,7 +230,7 @@ def run_paper(
 def compare(
     paper: PaperKey,
     scale: Scale = "paper",
-    records: Annotated[Path, typer.Option("--records", help="Folder of records.")] = REPORTS / "records",
+    records: Records = REPORTS / "records",
     verdict: Annotated[str | None, typer.Option(help="Only cells with this verdict.")] = None,
 ) -> None:
     """Judge the records of a paper cell by cell; ± is the standard deviation over seeds."""
@@ -274,8 +252,10 @@ def compare(
 
 @app.command("report")
 def write_report(
-    records: Annotated[Path, typer.Option("--records", help="Folder of records.")] = REPORTS / "records",
-    out: Annotated[Path, typer.Option("--out", help="Folder of the pages.")] = REPORTS,
+    records: Records = REPORTS / "records",
+    out: Annotated[
+        Path, typer.Option("--out", parser=options.folder, metavar="DIR", help="Folder of the pages.")
+    ] = REPORTS,
     check: Annotated[
         bool, typer.Option("--check", help="Write nothing; exit 1 when a page is not what the records give.")
     ] = False,
@@ -292,7 +272,7 @@ def write_report(
 
     if form not in ("markdown", "html", "latex"):
         raise UsageError(f"--format {form}: choose markdown, html or latex")
-    papers, store = reference.load(TABLES), Store(records)
+    papers, store = reference.load(TABLES), Store(_existing(records))
     if form == "latex":
         print(_latex(papers, store, table, scale), end="")
         return 0
@@ -315,6 +295,11 @@ def write_report(
             else f"{out} is what the records give"
         )
         return 1 if stale else 0
+    if lost := report.lost(built, out):
+        raise UsageError(
+            f"{lost[0]}: shows results, and {records} holds none of that paper; name the folder of all records by "
+            "--records, or another --out, or delete the page"
+        )
     changed = report.write(built, out)
     if form == "html":
         from harness import html
@@ -329,7 +314,12 @@ def write_report(
 @app.command()
 def evaluate(
     checkpoint: Annotated[
-        Path, typer.Option(help="safetensors, or a torch file of tensors; ours, a plain backbone, or VCOP's release.")
+        Path,
+        typer.Option(
+            parser=options.path,
+            metavar="FILE",
+            help="safetensors, or a torch file of tensors; ours, a plain backbone, or VCOP's release.",
+        ),
     ],
     backbone: Annotated[str, typer.Option(help="c3d, r3d, r2plus1d, c3d5, resnet18-3d or s3dg.")],
     protocol: Annotated[
@@ -350,17 +340,14 @@ def evaluate(
     data_root: DataRoot = None,
     seeds: Seeds = 1,
     device: Device = "auto",
-    workers: Annotated[int | None, typer.Option(min=0, help="Loader processes.")] = None,
+    workers: Workers = None,
     runs: RunsFolder = RUNS,
     glove: Glove = None,
     skip_unreadable: SkipUnreadable = False,
 ) -> None:
     """Measure a checkpoint of another code base under a paper's protocol."""
 
-    parts = [part.strip() for part in splits.split(",")]
-    numbers = tuple(int(part) for part in parts if part in ("1", "2", "3"))
-    if len(numbers) != len(parts):
-        raise UsageError(f"--splits {splits}: give official split numbers, such as 1 or 1,2,3")
+    numbers = options.splits(splits)
     paper = paper or {"aslan": "mas", "yupenn": "mas", "video-qa": "vcop-curriculum"}.get(protocol, "vcop")
     asked = runner.evaluation(checkpoint, backbone, protocol, dataset, numbers, runner.load_recipe(paper, scale))
     request = _asked(seeds, device, skip_unreadable, everything=True)
@@ -395,9 +382,14 @@ def export(
     ] = "cells",
     form: Annotated[str, typer.Option("--format", help="json, csv or parquet.")] = "json",
     results: Annotated[bool, typer.Option("--records", help="Every result: the same as `export records`.")] = False,
-    store: Annotated[Path, typer.Option("--from", help="Folder of records.")] = REPORTS / "records",
+    store: Annotated[
+        Path, typer.Option("--from", parser=options.path, metavar="DIR", help="Folder of records.")
+    ] = REPORTS / "records",
     out: Annotated[
-        Path | None, typer.Option("--out", help="File to write; else standard output (not for parquet).")
+        Path | None,
+        typer.Option(
+            "--out", parser=options.path, metavar="FILE", help="File to write; else standard output (not for parquet)."
+        ),
     ] = None,
 ) -> None:
     """Every printed number, or every result, as a flat table."""

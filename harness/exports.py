@@ -4,6 +4,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from harness import files
 from harness.errors import UsageError
 from harness.records import Record
 from harness.tables import Paper
@@ -38,11 +39,14 @@ def scores(records: Iterable[Record]) -> list[dict]:
 
 
 def write(rows: list[dict], form: str, out: Path | None) -> None:
-    """Write rows as json, csv or parquet. Raises UsageError for another form, or parquet without a file."""
+    """Write rows as json, csv or parquet. Raises UsageError for another form, parquet without a file, or a path that no
+    file can be written to."""
     if form not in FORMATS:
         raise UsageError(f"--format {form}: choose one of {', '.join(FORMATS)}")
     if form == "parquet" and out is None:
         raise UsageError("--format parquet is binary: name a file with --out")
+    if out is not None:
+        files.writable(out, "--out")
     import pandas
 
     frame = pandas.DataFrame(rows)

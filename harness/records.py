@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 import pydantic_core
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+from harness import files
 from harness.errors import UsageError
 
 SCHEMA_VERSION = 1
@@ -178,11 +179,7 @@ class Store:
 
 def load(path: Path | str) -> Record:
     """Read one record file, of this or an earlier schema version. Raises UsageError naming the file."""
-    try:
-        with open(path, "rb", buffering=0) as file:
-            data = file.read()
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
+    data = files.read(path)
     try:
         # Pydantic would take a bare NaN for a number; this suite writes null, and other readers of JSON refuse NaN.
         if b"NaN" in data or b"Infinity" in data:

@@ -221,6 +221,12 @@ def check(report: Report, folder: Path) -> list[str]:
     return sorted(stale)
 
 
+def lost(report: Report, folder: Path) -> list[Path]:
+    """Pages of the folder that show results of a paper of which this report has none: of other records, or of more."""
+    found = [folder / name for name, content in report.pages.items() if pages.NOTHING_RUN in content]
+    return [path for path in found if path.is_file() and pages.NOTHING_RUN.encode() not in path.read_bytes()]
+
+
 def _extra(report: Report, folder: Path) -> Iterator[Path]:
     """Pages, and files among the figures, that the results do not give. Other folders, such as the records', are not looked into."""
     pictures = {figure.name for figure in report.figures}

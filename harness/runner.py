@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -214,7 +215,7 @@ def machine(device: str, workers: int | None, threads: int, tensorboard: bool) -
             raise UsageError("--device cuda: no CUDA device here; use --device cpu")
     elif device == "cpu":
         devices = ("cpu",)
-    elif device.startswith("cuda:") and device[5:].isdigit() and int(device[5:]) < count:
+    elif re.fullmatch("cuda:[0-9]{1,3}", device) and int(device[5:]) < count:
         devices = (device,)
     else:
         raise UsageError(f"--device {device}: no such device; choose auto, cpu, cuda or one of {count} cuda:N")
@@ -442,8 +443,9 @@ def _short_videos(recipe, data: Data, measurement: Measurement, behind: dict[str
 
 
 def command_line() -> str:
-    """How this process was asked, for the record; paths as they were given."""
-    return " ".join(["python -m harness", *sys.argv[1:]])
+    """How this process was asked, for the record; paths as they were given, bytes that are no UTF-8 as escapes."""
+    words = " ".join(["python -m harness", *sys.argv[1:]])
+    return words.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def datasets_in(root: Path) -> list[str]:
@@ -482,8 +484,6 @@ def scales() -> tuple[str, ...]:
 
 def evaluation(checkpoint: Path, backbone: str, protocol: str, dataset: str, splits: tuple[int, ...], recipe) -> Paper:
     """One protocol on an imported checkpoint, as a table without printed numbers. Raises UsageError."""
-    import re
-
     from suite import backbones
     from suite.datasets import activitynet_qa
 
