@@ -4,7 +4,6 @@ Our files are safetensors with string metadata. Files of other code may be safet
 latter are read with `weights_only=True`, which builds tensors and plain containers and refuses everything else.
 """
 
-import os
 import pickle
 import warnings
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from suite import backbones
+from suite import backbones, files
 from suite.errors import InputError
 
 
@@ -25,17 +24,12 @@ def save(state: dict[str, Tensor], path: Path, metadata: dict[str, str]) -> None
     Raises InputError if it cannot be written (a full disk, say).
     """
     path = Path(path)
-    beside = path.with_name(f"{path.name}.writing")
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
     content = safetensors.torch.save(tensors, metadata)
     try:
-        with open(beside, "wb") as file:
+        with files.replacing(path) as file:
             file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
     except OSError as error:
-        beside.unlink(missing_ok=True)
         raise InputError(f"{path}: cannot be written ({error.strerror}); make room or choose another folder") from None
 
 

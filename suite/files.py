@@ -1,10 +1,13 @@
-"""Opening what should be a file: only a regular one is ever read."""
+"""Files: only a regular one is ever read, and one that takes the place of another is whole, or not there."""
 
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -35,6 +38,27 @@ def open_regular(path: str | Path) -> BinaryIO:
         file.close()
         raise _refusal(path, stat.S_IFMT(mode))
     return file
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """A file to write, beside `path`, that takes its place at the end: `path` is the old file or the new one, never half.
+
+    What is written is on the disk before it is renamed: a power cut, too, leaves one of the two. A process that is killed
+    leaves a file that ends in `.writing`, which the next one to write `path` takes.
+    """
+    # A short name, whatever the path's is: that one may be as long as names can be.
+    digest = hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]
+    beside = path.with_name(f".{digest}.writing")
+    try:
+        with open(beside, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, path)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
 
 
 def _refusal(path: str | Path, kind: int) -> InputError:

@@ -10,7 +10,6 @@ every run.
 import io
 import json
 import math
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
@@ -23,8 +22,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset, Sampler
 
-from suite import checkpoints
-from suite.errors import InputError, TrainingError
+from suite import checkpoints, files
+from suite.errors import DamagedError, InputError, TrainingError
 from suite.loading import batches_of
 from suite.precision import cudnn_benchmark, full_precision
 from suite.recipe import Optimisation
@@ -110,7 +109,8 @@ def fit(
 
     Raises:
         InputError: a video cannot be read, there is none to train or to validate on, nothing is right or wrong where the
-            highest accuracy is to be kept, or the checkpoint is damaged.
+            highest accuracy is to be kept.
+        DamagedError: the checkpoint cannot be read.
         TrainingError: a loss is NaN or infinite; names step, learning rate and batch.
     """
     for videos, purpose in ((training, "training"), (validation, "validation")):
@@ -285,24 +285,21 @@ class _Run:
             "rng": torch.get_rng_state(),
             "cuda_rng": torch.cuda.get_rng_state(self.device) if self.device.startswith("cuda") else None,
         }
-        beside = self.folder / f"{CHECKPOINT}.writing"
         # Through memory: torch's own file writer hides the reason when a disk is full.
         buffer = io.BytesIO()
         torch.save(content, buffer)
-        beside.write_bytes(buffer.getbuffer())
-        os.replace(beside, self.folder / CHECKPOINT)
+        with files.replacing(self.folder / CHECKPOINT) as file:
+            file.write(buffer.getbuffer())
 
     def resume(self) -> None:
-        """Go on from the checkpoint, if there is one. Raises InputError when it cannot be read."""
+        """Go on from the checkpoint, if there is one. Raises DamagedError when it cannot be read."""
         path = self.folder / CHECKPOINT
         if not path.exists():
             return
         try:
             content = torch.load(path, map_location="cpu", weights_only=True)
         except Exception as error:
-            raise InputError(
-                f"{path}: checkpoint cannot be read ({type(error).__name__}); delete it to start this stage anew"
-            ) from None
+            raise DamagedError(f"{path}: checkpoint cannot be read ({type(error).__name__})") from None
         self.network.load_state_dict(content["network"])
         self.optimiser.load_state_dict(content["optimiser"])
         self.best = {name: tensor.to(self.device) for name, tensor in content["best"].items()}

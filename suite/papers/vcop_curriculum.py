@@ -8,7 +8,6 @@ Shapes: V videos, E recorded epochs.
 """
 
 import json
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from suite.errors import InputError
+from suite import files
+from suite.errors import DamagedError, InputError
 from suite.evaluation.features import frozen
 from suite.loading import batches_of
 
@@ -43,23 +43,22 @@ class Recorded:
             "confidence": self.confidence.tolist(),
             "right": self.right.tolist(),
         }
-        beside = path.with_name(f"{path.name}.writing")
-        beside.write_text(json.dumps(content) + "\n", encoding="utf-8")
-        os.replace(beside, path)
+        with files.replacing(path) as file:
+            file.write(f"{json.dumps(content)}\n".encode())
 
     @classmethod
     def load(cls, path: Path) -> "Recorded":
-        """Read what `save` wrote; no number changes. Raises InputError on a damaged file."""
+        """Read what `save` wrote; no number changes. Raises DamagedError on a damaged file."""
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
             confidence = torch.tensor(content["confidence"], dtype=torch.float64)
             recorded = cls(tuple(content["names"]), confidence, torch.tensor(content["right"], dtype=torch.bool))
         except (ValueError, KeyError, TypeError):
-            raise InputError(f"{path}: not a record of softmax values; delete it to record them anew") from None
+            raise DamagedError(f"{path}: not a record of softmax values") from None
         if recorded.confidence.ndim != 2 or {recorded.right.shape, (len(recorded.names), recorded.right.shape[-1])} != {
             recorded.confidence.shape
         }:
-            raise InputError(f"{path}: not one row for each video; delete it to record them anew")
+            raise DamagedError(f"{path}: not one row for each video")
         return recorded
 
 

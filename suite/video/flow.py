@@ -10,6 +10,7 @@ the only pair of a video of one frame is of this kind.
 the rounding of the store, through the same `flows`.
 """
 
+import hashlib
 import itertools
 import json
 import multiprocessing
@@ -23,8 +24,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from suite import files
 from suite.datasets import checking
-from suite.errors import InputError
+from suite.errors import DamagedError, InputError
 
 INDEX = "index.json"
 # What the files of a folder were made with; written first, so that a run that goes on can compare.
@@ -54,6 +56,8 @@ _BELOW = {"factor": 1, "relaxation": 2}
 SMALLEST_FRAME = 16
 
 _STEP = np.dtype("<f4")
+# Bytes of a file's name that every file system of Linux takes.
+LONGEST_NAME = 255
 
 
 def complete(settings: Mapping) -> dict:
@@ -349,8 +353,14 @@ def _pyramid(shape: tuple[int, int], factor: float, smallest: int) -> list[tuple
 
 
 def _file(folder: Path, name: str) -> Path:
-    """Where the flow of a video lies: the steps of all pairs, float32 [T - 1, 2], then int8 [T - 1, 2, h, w]."""
-    return folder / f"{name}.flow"
+    """Where the flow of a video lies: the steps of all pairs, float32 [T - 1, 2], then int8 [T - 1, 2, h, w].
+
+    A name that leaves no room for `.flow` is replaced by its digest.
+    """
+    path = folder / f"{name}.flow"
+    if len(os.fsencode(path.name)) > LONGEST_NAME:
+        return path.with_name(f"{hashlib.sha256(os.fsencode(path.name)).hexdigest()}.flow")
+    return path
 
 
 def _file_bytes(count: int, size: tuple[int, int]) -> int:
@@ -370,15 +380,14 @@ def _claim(folder: Path, made: dict) -> None:
     try:
         noted = json.loads(path.read_text(encoding="utf-8"))
     except ValueError:
-        noted = None
+        raise DamagedError(f"{path}: not the settings that the folder's files were made with") from None
     if noted != made:
         raise InputError(f"{folder}: holds optical flow of another size or other settings; delete it and run again")
 
 
 def _write_json(path: Path, content: dict) -> None:
-    beside = path.with_name(f"{path.name}.partial")
-    beside.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    os.replace(beside, path)
+    with files.replacing(path) as file:
+        file.write(f"{json.dumps(content, indent=1)}\n".encode())
 
 
 def _write_all(tasks: list[tuple[str, int]], shared: tuple, workers: int) -> Iterator[None]:
@@ -416,11 +425,9 @@ def _write_video(folder: Path, source, settings: Mapping, name: str, count: int)
         values[pair : pair + 1], steps[pair : pair + 1] = quantise(field[None])
     path = _file(folder, name)
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f"{path.name}.partial")
-    with open(beside, "wb") as file:
+    with files.replacing(path) as file:
         file.write(steps)
         file.write(values)
-    os.replace(beside, path)
 
 
 def _errors(folder: Path, videos: Mapping[str, int]) -> dict[str, float]:

@@ -16,7 +16,7 @@ from torch import nn
 from torch.utils.data import Dataset
 
 from suite import checkpoints, training
-from suite.errors import InputError, TrainingError
+from suite.errors import DamagedError, InputError, TrainingError
 from suite.recipe import Optimisation
 from suite.seeding import generator, seed_everything
 
@@ -230,6 +230,22 @@ def test_a_killed_run_ends_as_one_never_killed(tmp_path, at, where):
     assert resumed == whole
     for name in ("best.safetensors", "last.safetensors"):
         assert (killed / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+@pytest.mark.parametrize("kept", [0, 1, 1000, -1])
+def test_a_checkpoint_that_is_not_whole_is_named(tmp_path, kept):
+    (tmp_path / "stopped.py").write_text(KILLED, encoding="utf-8")
+    ended = subprocess.run(
+        [sys.executable, str(tmp_path / "stopped.py"), str(tmp_path), "4", "step"],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        check=False,
+    )
+    assert ended.returncode == -signal.SIGKILL
+    path = tmp_path / training.CHECKPOINT
+    path.write_bytes(path.read_bytes()[:kept])
+    with pytest.raises(DamagedError, match=r"training\.pt: checkpoint cannot be read"):
+        fit(tmp_path)
 
 
 class Line(nn.Module):

@@ -1,6 +1,7 @@
 """The sample-based curriculum: what is recorded of a video, which ones are dropped, and what training goes on with."""
 
 import json
+import re
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from suite import backbones, checkpoints, recipe, training
-from suite.errors import InputError
+from suite.errors import DamagedError, InputError
 from suite.papers import vcop, vcop_curriculum
 from suite.papers.vcop_curriculum import HardSamples, Recorded
 from suite.recipe import Optimisation
@@ -177,13 +178,11 @@ def test_a_saved_record_loads_bit_for_bit(tmp_path_factory, found):
         json.dumps({"names": ["a"], "confidence": [["x"]], "right": [[True]]}),
     ],
 )
-def test_a_damaged_record_is_named_with_its_remedy(tmp_path, content):
+def test_a_damaged_record_is_named(tmp_path, content):
     path = tmp_path / "softmax.json"
     path.write_text(content)
-    with pytest.raises(InputError) as caught:
+    with pytest.raises(DamagedError, match=f"^{re.escape(str(path))}: not "):
         Recorded.load(path)
-    assert str(caught.value).startswith(str(path))
-    assert "delete it" in str(caught.value)
 
 
 # ---------------------------------------------------------------------------------------------------- what is left

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from suite import datasets
-from suite.errors import InputError
+from suite.errors import DamagedError, InputError
 from suite.video import clips, decode, flow, store
 
 DIS = {"method": "dis"}
@@ -321,10 +321,9 @@ def test_both_travel_to_worker_processes(written, source, frames):
 def test_a_run_that_was_killed_goes_on(folder, source, frames):
     whole = contents(folder)
     counting = Counting(source.pixels)
-    # Killed while it wrote two videos: one never begun, one half written, beside; and one cut short by a full disk.
+    # Stopped while it wrote two videos: one not begun, and one that a power cut took the end of.
     (folder / flow.INDEX).unlink()
     (folder / "class 0/12 frames.avi.flow").unlink()
-    (folder / "class 0/12 frames.avi.flow.partial").write_bytes(b"half")
     cut = folder / "class 1/9 frames.avi.flow"
     cut.write_bytes(cut.read_bytes()[:-1])
     with pytest.raises(InputError, match="no store of optical flow"):
@@ -353,8 +352,20 @@ def test_flow_of_other_settings_is_never_taken_over(folder, source, frames):
     with pytest.raises(InputError, match="holds optical flow of another size or other settings; delete it"):
         flow.write(folder, list(frames), frames, source, BROX, 1, quiet)
     (folder / flow.SETTINGS).write_text("{")
-    with pytest.raises(InputError, match="other settings"):
+    with pytest.raises(DamagedError, match=r"settings\.json: not the settings"):
         flow.write(folder, list(frames), frames, source, DIS, 1, quiet)
+
+
+def test_a_name_that_leaves_no_room_for_a_suffix(tmp_path, source, frames):
+    # 255 bytes are what a file system takes; the letters have two bytes each, and two names differ at their end alone.
+    names = [f"class 0/{'é' * 125}{end}.avi" for end in ("a", "b")]
+    pixels = dict.fromkeys(names, source.pixels["class 1/9 frames.avi"])
+    flow.write(tmp_path, names, dict.fromkeys(names, 9), Videos(pixels), DIS, 2, quiet)
+    expected = tmp_path / "expected"
+    flow.write(expected, ["class 1/9 frames.avi"], frames, source, DIS, 1, quiet)
+    for name in names:
+        found = flow.FlowStore(tmp_path).flows(name, [3, 8])
+        assert torch.equal(found, flow.FlowStore(expected).flows("class 1/9 frames.avi", [3, 8]))
 
 
 def test_damaged_stores_are_refused(folder):
