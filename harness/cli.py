@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from harness import executors, exports, golden, options, plan, preparation, runner, summary
+from harness import executors, exports, golden, lock, options, plan, preparation, runner, summary
 from harness import tables as reference
 from harness.errors import StageError, UsageError, one_line
 from harness.options import (
@@ -127,7 +127,7 @@ def check_data(
     built, versions = plan.Plan(), runner.protocol_versions()
     for name, facts in data.facts.items():
         built.add(plan.check_stage(name, facts, versions))
-    with executors.locked(runs):
+    with lock.locked(runs):
         machine = runner.machine("cpu", None, 1, False)
         executors.execute(built, runner.run_stage, data.roots, runs, machine, lambda stage: None)
     for stage in built.stages.values():
@@ -160,17 +160,20 @@ def show_plan(
     settings = run.recipe.settings.model_dump(mode="json")
     kind = "cuda" if scale != "tiny" and device == "auto" else run.request.device_kind
     speed = plan.speed(runs, settings, kind, tflops)
-    lines, missing = [], 0.0
+    lines, missing, damages = [], 0.0, []
     for stage in run.built.stages.values():
-        done, hours = stage.done(runs), speed.hours(stage)
+        done, damage, hours = stage.done(runs), stage.damage(runs), speed.hours(stage)
         missing += 0 if done else hours
-        what = stage.label().removeprefix(stage.kind).strip()
-        lines.append([stage.kind, what, stage.key, "done" if done else "missing", f"{hours:.3f}" if hours else "–"])
+        damages += [damage] if damage else []
+        what, state = stage.label().removeprefix(stage.kind).strip(), "done" if done else "missing"
+        lines.append([stage.kind, what, stage.key, "damaged" if damage else state, f"{hours:.3f}" if hours else "–"])
     print(summary.grid(lines, ["stage", "what", "key", "state", speed.unit]))
     print(
         f"\n{len(lines)} stages for {len(run.built.measurements)} results; what is missing costs about {missing:.2f} {speed.unit} "
         f"at {speed.tflops:.3g} TFLOP/s ({speed.origin})."
     )
+    for damage in damages:
+        print(f"damaged: {damage}; a run sets it aside and computes it again")
     if note := summary.space(run.built, runs):
         print(note)
     if left_out := summary.not_planned(run.built):

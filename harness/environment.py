@@ -34,7 +34,9 @@ def commit(folder: Path) -> tuple[str, bool]:
 
 
 def _git(folder: Path, *words: str) -> str:
-    done = subprocess.run(["git", *words], cwd=folder, capture_output=True, text=True, check=True)
+    # `status` would lock the index to refresh it, and an editor or a commit beside this run would fail on that.
+    environment = os.environ | {"GIT_OPTIONAL_LOCKS": "0"}
+    done = subprocess.run(["git", *words], cwd=folder, env=environment, capture_output=True, text=True, check=True)
     return done.stdout.strip()
 
 

@@ -14,10 +14,10 @@ import shutil
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from multiprocessing.managers import SyncManager
@@ -48,27 +48,6 @@ class Machine:
     tensorboard: bool = False
     # threads of every stage; 0 leaves the number to torch
     threads: int = 0
-
-
-@contextmanager
-def locked(runs: Path) -> Iterator[None]:
-    """Hold a runs folder alone. Raises UsageError when another run holds it."""
-    import fcntl
-
-    runs.mkdir(parents=True, exist_ok=True)
-    with open(runs / ".lock", "a+", encoding="utf-8") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            file.seek(0)
-            holder = file.read().strip() or "unknown"
-            raise UsageError(
-                f"{runs}: another run (process {holder}) is using it; wait for it to end, or give --runs another folder"
-            ) from None
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
-        yield
 
 
 def execute(

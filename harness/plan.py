@@ -10,6 +10,8 @@ import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from harness import stage_folders
+
 # Stages that prepare data: the same on every device.
 DATA_KINDS = ("synthetic", "check-data", "frames", "flow", "import", "inflate")
 # TFLOP/s taken where nothing is measured or stated. GPU: fp32 without TF32, half of an A100's peak of 19.5. CPU: one core.
@@ -63,8 +65,12 @@ class Stage:
         return runs / self.kind / self.key
 
     def done(self, runs: Path) -> bool:
-        """A stage is done when its folder has been renamed into place."""
-        return (self.folder(runs) / "result.json").is_file()
+        """Whether its folder is in place and whole. Looks at every file: ask once, and remember."""
+        return stage_folders.finished(self.folder(runs))
+
+    def damage(self, runs: Path) -> str | None:
+        """What is wrong with its folder, where there is one that is not whole."""
+        return stage_folders.damage(self.folder(runs))
 
     def role(self) -> str:
         """Its name among the stages behind a result."""
@@ -178,8 +184,7 @@ def speed(runs: Path, settings: dict, kind: str, stated: float | None) -> Speed:
     if stated is not None:
         return Speed(stated, "stated", unit)
     gmacs = seconds = 0.0
-    for path in runs.glob("pretrain/*/result.json"):
-        done = json.loads(path.read_text(encoding="utf-8"))
+    for done in stage_folders.results(runs, "pretrain"):
         if done["device_kind"] == kind and _alike(done["config"], settings):
             gmacs, seconds = gmacs + done["gmacs"], seconds + done["seconds"]
     if seconds:

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness import executors, golden, plan, planning
+from harness import executors, golden, lock, plan, planning, stage_folders
 from harness.errors import UsageError
 from harness.executors import Machine
 from harness.plan import DataFacts, Measurement, Plan, Request, Stage
@@ -300,7 +300,7 @@ def run(
             written += 1
             done(record)
 
-    with executors.locked(runs):
+    with lock.locked(runs):
         executors.execute(built, run_stage, data.roots, runs, machine, finished)
     return written
 
@@ -317,7 +317,7 @@ def refuse_unreadable(stage: Stage, runs: Path) -> None:
 
 
 def _result(stage: Stage, runs: Path) -> dict:
-    return json.loads((stage.folder(runs) / "result.json").read_text(encoding="utf-8"))
+    return stage_folders.read(stage.folder(runs))
 
 
 def _record(
@@ -462,7 +462,7 @@ def datasets_in(root: Path) -> list[str]:
 
 def describe_check(folder: Path, facts: DataFacts) -> list[str]:
     """What a finished check-data stage found, a line each."""
-    done = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+    done = stage_folders.read(folder)
     name, counts, details = done["config"]["dataset"], done["result"]["counts"], done["result"]["facts"]
     totals = ", ".join(f"{counts[what]} {what}" for what in ("listed", "decoded", "unreadable", "missing"))
     lines = [f"{name}: {facts.fingerprint} ({facts.scope}); videos: {totals}"]
@@ -535,7 +535,7 @@ def describe_import(built: Plan, runs: Path) -> list[str]:
     lines = []
     for stage in built.stages.values():
         if stage.kind == "import":
-            facts = json.loads((stage.folder(runs) / "result.json").read_text(encoding="utf-8"))["result"]["facts"]
+            facts = _result(stage, runs)["result"]["facts"]
             parts = Counter(key.split(".")[0] for key in facts["not_used"])
             unused = ", ".join(f"{part} ({count})" for part, count in parts.items()) or "none"
             lines.append(f"checkpoint layout: {facts['layout']}; recognised keys that play no part: {unused}")
@@ -590,7 +590,7 @@ def _regression(paper: str, runs: Path, parts: tuple[str, ...], seeds: tuple[int
     threads = recipe.settings.compute.threads
     with _suite_errors():
         costs, datasets = regression.parts(paper), regression.datasets(paper)
-    with executors.locked(folder):
+    with lock.locked(folder):
         for earlier in folder.iterdir():
             if earlier.is_dir():
                 shutil.rmtree(earlier)
@@ -607,7 +607,4 @@ def _regression(paper: str, runs: Path, parts: tuple[str, ...], seeds: tuple[int
         executors.execute(
             built, run_stage, data.roots, folder, machine("cpu", None, threads, False), lambda stage: None
         )
-        return {
-            key: json.loads((stage.folder(folder) / "result.json").read_text(encoding="utf-8"))["result"]["facts"]
-            for key, stage in wanted.items()
-        }
+        return {key: _result(stage, folder)["result"]["facts"] for key, stage in wanted.items()}

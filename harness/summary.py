@@ -165,7 +165,7 @@ def _words(records: list[Record]) -> list[str]:
 
 def space(built: Plan, runs: Path) -> str:
     """What the missing stages will leave on the disk, where that is much; "" where it is not."""
-    gigabytes = sum(stage.gigabytes for stage in built.stages.values() if not stage.done(runs))
+    gigabytes = sum(stage.gigabytes for stage in built.stages.values() if stage.gigabytes and not stage.done(runs))
     return f"Features and optical flow will take {gigabytes:.1f} GB under {runs}." if gigabytes >= 0.1 else ""
 
 

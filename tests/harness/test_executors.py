@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from harness.errors import StageError, UsageError
-from harness.executors import Machine, execute, locked
+from harness.executors import Machine, execute
 from harness.plan import Plan, Stage
 from harness.progress import Display
 
@@ -305,10 +305,3 @@ def test_a_late_message_does_not_undo_the_end_of_a_stage(capsys):
     assert lines[0].endswith("frames one done")
     assert lines[1].startswith("[2/2, 100 %")
     assert lines[1].endswith("frames two done")
-
-
-def test_a_runs_folder_serves_one_run_at_a_time(tmp_path):
-    with locked(tmp_path), pytest.raises(UsageError, match=rf"another run \(process {os.getpid()}\)"), locked(tmp_path):
-        pass
-    with locked(tmp_path):
-        assert (tmp_path / ".lock").read_text(encoding="utf-8") == str(os.getpid())

@@ -157,7 +157,12 @@ def test_a_speed_is_measured_only_on_runs_alike(tmp_path):
         folder = tmp_path / "pretrain" / name
         folder.mkdir(parents=True)
         done = {"device_kind": "cpu", "config": config | changed, "gmacs": 100.0, "seconds": 10.0 * (1 + 9 * number)}
+        done["result"] = {}
         (folder / "result.json").write_text(json.dumps(done), encoding="utf-8")
+    # What is damaged, and what is not done, tells nothing.
+    for name, content in {"damaged": "", "half": '{"device', "alike.partial": json.dumps(done)}.items():
+        (tmp_path / "pretrain" / name).mkdir()
+        (tmp_path / "pretrain" / name / "result.json").write_text(content, encoding="utf-8")
     speed = plan.speed(tmp_path, chosen, "cpu", None)
     assert speed.origin == "measured on this machine"
     assert speed.tflops == pytest.approx(0.02)
