@@ -1,6 +1,7 @@
 """Datasets from their official list files: which videos there are, their classes and splits. No pixels here."""
 
 import hashlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,7 +43,7 @@ class Dataset:
     classes: tuple[str, ...]
     # By the official number, from 1.
     splits: dict[int, Split]
-    # sha256 of the bytes of each list file, by file name.
+    # sha256 of each list file, by file name: of its text without a byte order mark, its lines ended by LF.
     lists: dict[str, str]
     # "full": the lists say what the official ones say; "subset": they do not; "synthetic": generated data.
     scope: str
@@ -55,14 +56,17 @@ class Dataset:
         return tuple(distinct[name] for name in sorted(distinct))
 
     def fingerprint(self) -> str:
-        """Identity of the data: the scope and 12 hex digits over the lists and the path and size of every video."""
+        """Identity of the data: the scope and 12 hex digits over the lists and the path and size of every video.
+
+        It is the same wherever the data lie, whenever they were written. What cannot be looked at has size 0.
+        """
         from suite.datasets import lists
 
         digest = hashlib.sha256()
         for name, content in sorted(self.lists.items()):
             digest.update(f"{name}\0{content}\n".encode())
         for video in self.videos():
-            digest.update(f"{video.path}\0{lists.size(self.root / video.path)}\n".encode())
+            digest.update(os.fsencode(f"{video.path}\0{lists.size(self.root, video.path)}\n"))
         return f"{self.scope}-{digest.hexdigest()[:12]}"
 
 

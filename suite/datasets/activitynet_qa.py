@@ -5,7 +5,6 @@ v_<name> or <name> with any usual extension, up to three folders deep below acti
 """
 
 import json
-import os
 import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
@@ -62,14 +61,14 @@ def load(root: Path) -> Dataset:
     if not (root / VIDEOS).is_dir():
         raise InputError(f"{root / VIDEOS}: no such folder; the data root must hold {VIDEOS}/ and {LISTS}/train_q.json")
     parts = _read(root)
-    there = _scan(root)
+    there = lists.videos_below(root, VIDEOS, _DEPTH)
     found: dict[str, list[Video]] = {}
     listed = 0
     enough = True
     for part, read in parts.items():
         names = list(dict.fromkeys(question.video for question in read.questions))
-        paths = {name: there.get(f"v_{name}", there.get(name)) for name in names}
-        found[part] = [Video(name, path, 0, name) for name, path in paths.items() if path]
+        paths = {name: [there[key] for key in (f"v_{name}", name) if key in there] for name in names}
+        found[part] = [Video(name, lists.first_filled(root, some), 0, name) for name, some in paths.items() if some]
         if not found[part]:
             raise InputError(
                 f"{root / VIDEOS}: not one video that {part}_q.json asks about is there (such as v_{names[0]}.mp4); "
@@ -121,9 +120,10 @@ class _File:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.sha256 = lists.file_hash(path)
+        content = lists.content_of(path)
+        self.sha256 = lists.text_hash(content)
         try:
-            self.entries = json.loads(path.read_bytes())
+            self.entries = json.loads(content)
         except (ValueError, RecursionError) as error:
             raise InputError(f"{path}: is not JSON ({error}); take the file as published") from None
         if not isinstance(self.entries, list) or not self.entries:
@@ -194,21 +194,3 @@ def _answers(file: _File) -> dict[str, tuple[int, str, int]]:
             )
         answers[identifier] = (place, answer, kind)
     return answers
-
-
-def _scan(root: Path) -> dict[str, str]:
-    """Path from the root of every video below videos/, by name without extension.
-
-    Of two files with one name (a replacement for a damaged file, say) the first in the order of paths counts.
-    """
-    found: dict[str, str] = {}
-    for place, folders, names in os.walk(root / VIDEOS, followlinks=True):
-        below = Path(place).relative_to(root)
-        if len(below.relative_to(VIDEOS).parts) == _DEPTH:
-            folders.clear()
-        for name in names:
-            stem = lists.stem(name)
-            if stem != name:
-                path = f"{below.as_posix()}/{name}"
-                found[stem] = min(found.get(stem, path), path)
-    return found

@@ -5,6 +5,8 @@ ends with: 0084.avi, aslan-0084.mp4. In place of the .mat file its content may l
 line for each pair, with the five numbers of a row of the matrix.
 """
 
+import hashlib
+import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -122,10 +124,10 @@ def _read_matrix(path: Path) -> _Table:
     import numpy as np
     import scipy.io
 
-    sha256 = lists.file_hash(path)
+    raw = lists.content_of(path)
     remedy = f"take {MATRIX} as published, or its text form as {TEXT}"
     try:
-        content = scipy.io.loadmat(path, variable_names=[VARIABLE])
+        content = scipy.io.loadmat(io.BytesIO(raw), variable_names=[VARIABLE])
     except NotImplementedError:
         raise InputError(f"{path}: is a MATLAB 7.3 file; save it with -v7, or {remedy}") from None
     except Exception as error:
@@ -143,7 +145,7 @@ def _read_matrix(path: Path) -> _Table:
         [_row(path, values, f"fold {fold}, row {number}") for number, values in enumerate(rows.tolist(), start=1)]
         for fold, rows in enumerate(np.moveaxis(matrix.astype(np.int64), 2, 0), start=1)
     ]
-    return _Table(path, sha256, folds)
+    return _Table(path, hashlib.sha256(raw).hexdigest(), folds)
 
 
 def _read_text(path: Path) -> _Table:

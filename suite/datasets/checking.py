@@ -15,6 +15,7 @@ from pathlib import Path
 
 from suite.datasets import Dataset, Video, lists
 from suite.errors import InputError
+from suite.files import open_regular
 
 # Bytes hashed at a time.
 _BLOCK = 1 << 20
@@ -47,7 +48,7 @@ def check(dataset: Dataset, skip_unreadable: bool, workers: int, progress: Calla
         zip(videos, _examine_all(dataset.root, videos, workers), strict=True), start=1
     ):
         count, size, content, reason = found
-        digest.update(f"{video.path}\0{content}\n".encode())
+        digest.update(os.fsencode(f"{video.path}\0{content}\n"))
         if reason:
             unreadable[video.name] = reason
         else:
@@ -103,7 +104,7 @@ def _examine(root: Path, video: Video) -> tuple[int, str, str, str]:
     digest = hashlib.sha256()
     try:
         for part in lists.frame_files(path) if path.is_dir() else [path]:
-            with open(part, "rb") as file:
+            with open_regular(part) as file:
                 while block := file.read(_BLOCK):
                     digest.update(block)
         found = decode.inspect(path)

@@ -19,7 +19,7 @@ def load(root: Path) -> Dataset:
     folder = next((root / name for name in LISTS if (root / name).is_dir()), None)
     if folder is None:
         raise InputError(f"{root / LISTS[0]}: no such folder; the data root must hold {VIDEOS}/ and {LISTS[0]}/")
-    names = sorted(name for name in (path.name for path in folder.iterdir()) if _FILE.fullmatch(name))
+    names = [name for name in lists.names_in(folder) if _FILE.fullmatch(name)]
     if not names:
         raise InputError(f"{folder}: holds no <class>_test_split1.txt; take the list files as published")
     classes = sorted({_FILE.fullmatch(name)["class"] for name in names})

@@ -7,7 +7,6 @@ itself, and with which usual extension, does not matter.
 """
 
 import csv
-import os
 import re
 from pathlib import Path
 
@@ -20,8 +19,8 @@ COLUMNS = ("label", "youtube_id", "time_start", "time_end", "split")
 SIDES = {"train": ("train",), "val": ("val", "validate", "validation")}
 # More of either list missing than this, and the data are a subset.
 MISSING_SHARE = 0.1
-# How deep below kinetics400/ a video may lie: split, class, video.
-_DEPTH = 3
+# How many folders deep below kinetics400/ a video may lie: split, class.
+_DEPTH = 2
 _ID = re.compile(r"[\w-]+", re.ASCII)
 
 
@@ -45,7 +44,7 @@ def load(root: Path) -> Dataset:
     # In the order of the published label map, which is sorted.
     classes = sorted({label for _, label, _ in rows["train"]})
     labels = {name: label for label, name in enumerate(classes)}
-    there = _scan(root)
+    there = lists.videos_below(root, VIDEOS, _DEPTH)
     listed: dict[str, lists.Entries] = {}
     for side, file in files.items():
         listed[side] = lists.Entries()
@@ -87,7 +86,7 @@ def _annotations(folder: Path, side: str) -> Path:
     name = re.compile(rf"(kinetics([-_]?400)?[-_])?({'|'.join(SIDES[side])})\.csv")
     places = (folder / "annotations", folder)
     found = [
-        place / entry for place in places if place.is_dir() for entry in os.listdir(place) if name.fullmatch(entry)
+        place / entry for place in places if place.is_dir() for entry in lists.names_in(place) if name.fullmatch(entry)
     ]
     if not found:
         raise InputError(
@@ -103,15 +102,12 @@ def _rows(file: lists.ListFile, sides: tuple[str, ...]):
     if not file.lines:
         raise InputError(f"{file.path}: is empty; take the annotation file as published")
     (first, header), *lines = file.lines
-    names = header.split(",")
+    names = _values(file, first, header)
     if not set(COLUMNS) <= set(names):
         raise file.fault(first, f"{header!r} does not name the columns {','.join(COLUMNS)}")
     places = [names.index(column) for column in COLUMNS]
     for number, line in lines:
-        try:
-            (fields,) = csv.reader([line], strict=True)
-        except csv.Error as error:
-            raise file.fault(number, f"{line!r} is not a row of comma-separated values ({error})") from None
+        fields = _values(file, number, line)
         if len(fields) != len(names):
             raise file.fault(number, f"{line!r} has {len(fields)} values, not {len(names)}")
         label, youtube_id, start, end, side = (fields[place] for place in places)
@@ -124,23 +120,10 @@ def _rows(file: lists.ListFile, sides: tuple[str, ...]):
         yield number, label, f"{youtube_id}_{int(start):06d}_{int(end):06d}"
 
 
-def _scan(root: Path) -> dict[str, str]:
-    """Path from the root of every video below kinetics400/, by name without extension, each folder listed once.
-
-    Of two files with one name (a replacement for a damaged file, say) the first in the order of paths counts.
-    """
-    found: dict[str, str] = {}
-
-    def look(place: str, depth: int) -> None:
-        with os.scandir(root / place) as entries:
-            for entry in entries:
-                stem, dot, extension = entry.name.rpartition(".")
-                path = f"{place}/{entry.name}"
-                if dot and f".{extension.lower()}" in lists.VIDEO_EXTENSIONS:
-                    if path < found.setdefault(stem, path):
-                        found[stem] = path
-                elif depth < _DEPTH and entry.is_dir():
-                    look(path, depth + 1)
-
-    look(VIDEOS, 1)
-    return found
+def _values(file: lists.ListFile, number: int, line: str) -> list[str]:
+    """The values of a line, quoted or not, without blanks around them."""
+    try:
+        (fields,) = csv.reader([line], strict=True, skipinitialspace=True)
+    except csv.Error as error:
+        raise file.fault(number, f"{line!r} is not a row of comma-separated values ({error})") from None
+    return [field.strip() for field in fields]

@@ -5,12 +5,14 @@ import os
 import re
 import stat
 import tomllib
-from collections.abc import Iterable
+import unicodedata
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from suite.datasets import Split, Video
 from suite.errors import InputError
+from suite.files import open_regular
 
 OFFICIAL = Path(__file__).with_name("official.toml")
 SYNTHETIC = "SYNTHETIC.json"
@@ -19,11 +21,18 @@ VIDEO_EXTENSIONS = frozenset(
     (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ogv", ".webm", ".wmv", ".flv", ".3gp")
 )
 FRAME_EXTENSIONS = frozenset((".jpg", ".jpeg", ".png"))
+# What systems leave in folders beside the data, in lower case; names that start with a dot (._x, .DS_Store) besides.
+LEFT_BY_SYSTEMS = frozenset(
+    (
+        *("lost+found", "@eadir", "#recycle", "#snapshot", "$recycle.bin", "system volume information", "__macosx"),
+        *("thumbs.db", "desktop.ini"),
+    )
+)
 
 
 @dataclass
 class ListFile:
-    """A list file as read: its lines without line ends, trailing blanks or empty lines, and the hash of its bytes."""
+    """A list file as read: its lines without line ends, trailing blanks or empty lines, and the hash of its text."""
 
     path: Path
     lines: list[tuple[int, str]]
@@ -36,23 +45,28 @@ class ListFile:
 
 def read(path: Path) -> ListFile:
     """Read a list file. Windows line ends, trailing blanks and empty lines are accepted; text that is not UTF-8 is not."""
+    content = content_of(path)
     try:
-        content = path.read_bytes()
         text = content.decode("utf-8-sig")
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); take the list files as published") from None
     except UnicodeDecodeError:
         raise InputError(f"{path}: is not text; take the list file as published") from None
-    lines = [(number, line.strip()) for number, line in enumerate(text.split("\n"), start=1)]
-    return ListFile(path, [line for line in lines if line[1]], hashlib.sha256(content).hexdigest())
+    lines = [(number, line.strip()) for number, line in enumerate(re.split(r"\r\n|\r|\n", text), start=1)]
+    return ListFile(path, [line for line in lines if line[1]], text_hash(content))
 
 
-def file_hash(path: Path) -> str:
-    """sha256 of a list file that is not text. InputError if it cannot be read."""
+def content_of(path: Path) -> bytes:
+    """Bytes of a list file. InputError if it cannot be read, or is no regular file."""
     try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
+        with open_regular(path) as file:
+            return file.read()
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); take the list files as published") from None
+
+
+def text_hash(content: bytes) -> str:
+    """sha256 of a text file, the same with any line ends and with or without a byte order mark."""
+    text = content.removeprefix(b"\xef\xbb\xbf").replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    return hashlib.sha256(text).hexdigest()
 
 
 def is_plain(name: str) -> bool:
@@ -92,9 +106,11 @@ def split_of(train: Entries, test: Entries, where: Path, number: int) -> Split:
 
 
 class Folder:
-    """Finds videos below a folder. Names are matched exactly, or else without regard to case.
+    """Finds videos below a folder. Names are matched exactly, or else without regard to case and to how letters are composed.
 
-    The second is for UCF101, whose lists write v_HandStandPushups where some copies have v_HandstandPushups.
+    The second is for UCF101, whose lists write v_HandStandPushups where some copies have v_HandstandPushups, and for systems
+    that write é as one character or as two. Of several that match a name, one that is not empty counts before one that is,
+    and then the closer name; of two that are as close neither does.
     """
 
     def __init__(self, root: Path, folder: str) -> None:
@@ -104,15 +120,14 @@ class Folder:
 
     def find(self, name: str, file: ListFile, number: int) -> str:
         """Path from the root of the video `name`; one that is not there is noted for `check`."""
-        *folders, last = name.split("/")
-        place = self._folder
-        for part in [*folders, last]:
-            found = self._match(place, part)
-            if found is None:
-                self.absent.append((name, file, number))
-                return f"{self._folder}/{name}"
-            place = f"{place}/{found}"
-        return place
+        matches = list(self._matches(self._folder, name.split("/"), ()))
+        if len(matches) > 1:
+            ranked = sorted((not filled(self._root / path), closeness, path) for path, closeness in matches)
+            matches = [(ranked[0][2], ())] if ranked[0][:2] < ranked[1][:2] else []
+        if not matches:
+            self.absent.append((name, file, number))
+            return f"{self._folder}/{name}"
+        return matches[0][0]
 
     def check(self) -> None:
         """InputError if any video asked for is absent: names the first and says how many there are."""
@@ -126,19 +141,37 @@ class Folder:
             f"complete the data or shorten the lists"
         )
 
-    def _match(self, folder: str, name: str) -> str | None:
+    def _matches(self, folder: str, parts: list[str], closeness: tuple) -> Iterator[tuple[str, tuple[int, ...]]]:
+        """Every path below `folder` that a name may mean, with how close each of its parts is: 0 exact, 1, 2."""
+        first, *rest = parts
+        for entry in self._listing(folder).get(_folded(first), ()):
+            path = f"{folder}/{entry}"
+            near = (*closeness, 0 if entry == first else 1 if _composed(entry) == _composed(first) else 2)
+            if rest:
+                yield from self._matches(path, rest, near)
+            else:
+                yield path, near
+
+    def _listing(self, folder: str) -> dict[str, list[str]]:
         listing = self._listings.get(folder)
         if listing is None:
             listing = self._listings[folder] = {}
             try:
                 for entry in os.listdir(self._root / folder):
-                    listing.setdefault(entry.casefold(), []).append(entry)
+                    listing.setdefault(_folded(entry), []).append(entry)
             except OSError:
                 pass  # what is looked for in a folder that cannot be listed is absent
-        candidates = listing.get(name.casefold(), [])
-        if name in candidates:
-            return name
-        return candidates[0] if len(candidates) == 1 else None
+        return listing
+
+
+def is_data(name: str) -> bool:
+    """Whether a file or a folder may belong to a dataset, by its name: what systems and archives leave behind does not."""
+    return not name.startswith(".") and name.casefold() not in LEFT_BY_SYSTEMS
+
+
+def names_in(folder: Path) -> list[str]:
+    """Names in a folder that may be data, sorted. Raises OSError if it cannot be listed."""
+    return sorted(name for name in os.listdir(folder) if is_data(name))
 
 
 def frame_files(folder: Path) -> list[Path]:
@@ -146,20 +179,79 @@ def frame_files(folder: Path) -> list[Path]:
 
     Raises OSError if the folder cannot be listed.
     """
-    names = [entry.name for entry in os.scandir(folder) if _is(entry.name, FRAME_EXTENSIONS)]
+    names = [name for name in names_in(folder) if _is(name, FRAME_EXTENSIONS)]
     return [Path(folder) / name for name in sorted(names, key=_natural)]
 
 
 def videos_in(folder: Path) -> list[str]:
-    """Names of the videos in a folder, in the order of the numbers in them: video files and folders of frames."""
+    """Names of the videos in a folder, in the order of the numbers in them: video files and folders of frames.
+
+    Whatever has the name of a video file is taken for one, but for folders: whether it can be read is found when it is.
+    """
     with os.scandir(folder) as entries:
         names = [
             entry.name
             for entry in entries
-            if (entry.is_file() and _is(entry.name, VIDEO_EXTENSIONS))
-            or (entry.is_dir() and any(_is(frame, FRAME_EXTENSIONS) for frame in os.listdir(entry)))
+            if is_data(entry.name)
+            and (
+                any(_is(frame, FRAME_EXTENSIONS) for frame in os.listdir(entry))
+                if entry.is_dir()
+                else _is(entry.name, VIDEO_EXTENSIONS)
+            )
         ]
     return sorted(names, key=_natural)
+
+
+def size(root: Path, path: str) -> int:
+    """Bytes of a video: of its file, or of all its frames. 0 if it cannot be looked at."""
+    whole = f"{root}/{path}"
+    try:
+        found = os.stat(whole)
+        if stat.S_ISDIR(found.st_mode):
+            return sum(os.stat(frame).st_size for frame in frame_files(Path(whole)))
+    except OSError:
+        return 0
+    return found.st_size
+
+
+def videos_below(root: Path, folder: str, depth: int) -> dict[str, str]:
+    """Path from the root of every video file below a folder, by name without extension.
+
+    Of two files with one name (a replacement for a damaged file, say) the first in the order of paths counts that is not
+    empty. Links that lead nowhere are not there.
+
+    Args:
+        depth: how many folders deep below `folder` a video may lie.
+    """
+    found: dict[str, list[str]] = {}
+
+    def look(place: str, left: int) -> None:
+        with os.scandir(root / place) as entries:
+            for entry in entries:
+                if not is_data(entry.name):
+                    continue
+                if _is(entry.name, VIDEO_EXTENSIONS) and entry.is_file():
+                    found.setdefault(stem(entry.name), []).append(f"{place}/{entry.name}")
+                elif left and entry.is_dir():
+                    look(f"{place}/{entry.name}", left - 1)
+
+    look(folder, depth)
+    return {name: first_filled(root, sorted(paths)) for name, paths in found.items()}
+
+
+def first_filled(root: Path, paths: list[str]) -> str:
+    """The first of these paths whose file is not empty, or else the first."""
+    if len(paths) == 1:
+        return paths[0]
+    return next((path for path in paths if filled(root / path)), paths[0])
+
+
+def filled(path: Path) -> bool:
+    """Whether there is something in a file or a folder."""
+    try:
+        return bool(os.listdir(path)) if os.path.isdir(path) else os.stat(path).st_size > 0
+    except OSError:
+        return False
 
 
 def stem(name: str) -> str:
@@ -167,23 +259,27 @@ def stem(name: str) -> str:
     return name.rpartition(".")[0] if _is(name, VIDEO_EXTENSIONS) else name
 
 
+def printable(name: str) -> str:
+    """A name on disk as text that can be written anywhere: bytes that are not UTF-8 are shown as \\xe9."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
 def _is(name: str, extensions: frozenset[str]) -> bool:
-    # Files whose names start with a dot are not data, whatever they end with ("._frame1.jpg" of some archives).
-    return not name.startswith(".") and os.path.splitext(name)[1].lower() in extensions
+    return is_data(name) and os.path.splitext(name)[1].lower() in extensions
 
 
-def _natural(name: str) -> list:
+def _composed(name: str) -> str:
+    return unicodedata.normalize("NFC", name)
+
+
+def _folded(name: str) -> str:
+    return _composed(_composed(name).casefold())
+
+
+def _natural(name: str) -> tuple:
     """Sorts names by their text and their numbers in turn, so that 2 comes before 10."""
     parts = re.split(r"(\d+)", name)
-    return [int(part) if place % 2 else part for place, part in enumerate(parts)] + [name]
-
-
-def size(path: Path) -> int:
-    """Bytes of a video: of its file, or of all its frames. Raises OSError if it is not there."""
-    found = path.stat()
-    if stat.S_ISDIR(found.st_mode):
-        return sum(frame.stat().st_size for frame in frame_files(path))
-    return found.st_size
+    return [int(part) if place % 2 else part for place, part in enumerate(parts)], name
 
 
 def canonical_hash(entries: Iterable[str]) -> str:

@@ -3,7 +3,6 @@
 A video is a file with any usual extension, or a folder of its frames (jpg or png, in the order of their numbers).
 """
 
-import os
 from pathlib import Path
 
 from suite.datasets import Dataset, Split, Video, lists
@@ -22,9 +21,7 @@ def load(root: Path) -> Dataset:
     folder = root / VIDEOS
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; the data root must hold {VIDEOS}/ with a folder for each class")
-    classes = sorted(
-        entry.name for entry in os.scandir(folder) if entry.is_dir() and not entry.name.startswith((".", "__"))
-    )
+    classes = [name for name in lists.names_in(folder) if (folder / name).is_dir()]
     if len(classes) < 2:
         raise InputError(f"{folder}: holds {len(classes)} class folders; it must hold one for each of the classes")
     videos, counts = [], []
@@ -40,14 +37,15 @@ def load(root: Path) -> Dataset:
             other = stems.setdefault(lists.stem(name), name)
             if other != name:
                 raise InputError(f"{folder / class_name / name}: is there as {other!r} too; keep one of them")
-            full_name = f"{class_name}/{name}"
-            videos.append(Video(full_name, f"{VIDEOS}/{full_name}", label, full_name))
+            path = f"{class_name}/{name}"
+            full_name = lists.printable(path)
+            videos.append(Video(full_name, f"{VIDEOS}/{path}", label, full_name))
         counts.append(len(names))
     said = {"classes": len(classes), "videos_of_a_class": sorted(set(counts))}
     return Dataset(
         name="yupenn",
         root=root,
-        classes=tuple(classes),
+        classes=tuple(map(lists.printable, classes)),
         splits={1: Split((), tuple(videos))},
         lists={},
         scope=lists.scope("yupenn", root, said),
