@@ -74,7 +74,7 @@ class Record(BaseModel):
     scope: Literal["synthetic", "subset", "full"]
     # the dataset's fingerprint: the scope and 12 hex digits over lists, paths and sizes
     fingerprint: Name
-    # list file name -> sha256 of its text, lines ended by LF
+    # list file name -> sha256 of its text, with line ends as published
     lists: dict[str, str]
     # the evaluation protocol and the version of its code: raised whenever its numbers move
     protocol: Name

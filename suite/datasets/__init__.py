@@ -43,7 +43,7 @@ class Dataset:
     classes: tuple[str, ...]
     # By the official number, from 1.
     splits: dict[int, Split]
-    # sha256 of each list file, by file name: of its text without a byte order mark, its lines ended by LF.
+    # sha256 of each list file, by file name: of its text with the line ends of the published one.
     lists: dict[str, str]
     # "full": the lists say what the official ones say; "subset": they do not; "synthetic": generated data.
     scope: str

@@ -43,15 +43,19 @@ class ListFile:
         return InputError(f"{self.path}, line {number}: {problem}; take the list file as published")
 
 
-def read(path: Path) -> ListFile:
-    """Read a list file. Windows line ends, trailing blanks and empty lines are accepted; text that is not UTF-8 is not."""
+def read(path: Path, published_end: bytes = b"\n") -> ListFile:
+    """Read a list file. Any line ends, trailing blanks and empty lines are accepted; text that is not UTF-8 is not.
+
+    Args:
+        published_end: what ends the lines of the file as published, for the hash.
+    """
     content = content_of(path)
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise InputError(f"{path}: is not text; take the list file as published") from None
     lines = [(number, line.strip()) for number, line in enumerate(re.split(r"\r\n|\r|\n", text), start=1)]
-    return ListFile(path, [line for line in lines if line[1]], text_hash(content))
+    return ListFile(path, [line for line in lines if line[1]], text_hash(content, published_end))
 
 
 def content_of(path: Path) -> bytes:
@@ -63,10 +67,10 @@ def content_of(path: Path) -> bytes:
         raise InputError(f"{path}: cannot be read ({error.strerror}); take the list files as published") from None
 
 
-def text_hash(content: bytes) -> str:
-    """sha256 of a text file, the same with any line ends and with or without a byte order mark."""
+def text_hash(content: bytes, published_end: bytes = b"\n") -> str:
+    """sha256 of a text file: that of its published bytes, also if its line ends were changed or it got a byte order mark."""
     text = content.removeprefix(b"\xef\xbb\xbf").replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-    return hashlib.sha256(text).hexdigest()
+    return hashlib.sha256(text.replace(b"\n", published_end)).hexdigest()
 
 
 def is_plain(name: str) -> bool:

@@ -8,6 +8,8 @@ from suite.errors import InputError
 
 VIDEOS = "UCF-101"
 LISTS = "ucfTrainTestlist"
+# Of its list files as published.
+LINE_END = b"\r\n"
 _LINE = re.compile(r"(?P<name>\S.*?\.\w+)(?:\s+(?P<label>\d+))?")
 _GROUP = re.compile(r"_(g\d+)_c\d+\.\w+$")
 
@@ -21,14 +23,14 @@ def load(root: Path) -> Dataset:
     numbers = [number for number in (1, 2, 3) if any((folder / name).exists() for name in _names(number))]
     if not numbers:
         raise InputError(f"{folder / 'trainlist01.txt'}: no such file; take the list files as published")
-    class_file = lists.read(folder / "classInd.txt")
+    class_file = lists.read(folder / "classInd.txt", LINE_END)
     classes = _classes(class_file)
     videos = lists.Folder(root, VIDEOS)
     files, splits = [class_file], {}
     for number in numbers:
         sides = []
         for name in _names(number):
-            file = lists.read(folder / name)
+            file = lists.read(folder / name, LINE_END)
             sides.append(_entries(file, classes, videos, labelled=name.startswith("train")))
             files.append(file)
         splits[number] = lists.split_of(*sides, folder, number)

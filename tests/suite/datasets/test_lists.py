@@ -131,11 +131,20 @@ def test_line_ends_and_byte_order_marks_change_nothing(name, change, tmp_path):
 
 
 @given(st.lists(st.text(alphabet="ab \t", max_size=6), max_size=6), st.booleans())
-def test_the_hash_of_a_list_is_that_of_its_bytes_where_lines_end_with_lf(lines, ended):
+def test_the_hash_of_a_list_is_that_of_its_published_bytes(lines, ended):
     text = ("\n".join(lines) + "\n" * ended).encode()
-    assert lists.text_hash(text) == hashlib.sha256(text).hexdigest()
-    for end in (b"\r\n", b"\r"):
-        assert lists.text_hash(b"\xef\xbb\xbf" + text.replace(b"\n", end)) == lists.text_hash(text)
+    for published in (b"\n", b"\r\n"):
+        expected = hashlib.sha256(text.replace(b"\n", published)).hexdigest()
+        for end in (b"\n", b"\r\n", b"\r"):
+            for mark in (b"", b"\xef\xbb\xbf"):
+                assert lists.text_hash(mark + text.replace(b"\n", end), published) == expected
+
+
+@pytest.mark.parametrize("name", datasets.NAMES)
+def test_generated_lists_are_known_by_their_bytes(name, synthetic_root, probes_root):
+    data = datasets.load(name, synthetic_root if name in ("ucf101", "hmdb51") else probes_root)
+    files = [path for path in data.root.rglob("*") if path.name in data.lists]
+    assert {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files} == data.lists
 
 
 @pytest.mark.parametrize("name", LISTS)
