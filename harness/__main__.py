@@ -1,6 +1,10 @@
 """python -m harness."""
 
-from harness.cli import main
+from harness import signals
 
 if __name__ == "__main__":
-    main()
+    # Before the imports, which take a second.
+    with signals.handled():
+        from harness.cli import main
+
+        main()

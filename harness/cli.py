@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from harness import executors, exports, golden, lock, options, plan, preparation, runner, summary
+from harness import executors, exports, golden, lock, options, plan, preparation, runner, summary, worker
 from harness import tables as reference
 from harness.errors import StageError, UsageError, one_line
 from harness.options import (
@@ -58,9 +58,9 @@ def main() -> None:
     except typer.Abort:
         sys.exit(1)
     except OSError as error:
-        if error.errno not in executors.DISK_FULL and error.filename is not None:
+        if error.errno not in worker.DISK_FULL and error.filename is not None:
             sys.exit(_complain(f"{error.filename}: {error.strerror.lower()}; check the path", 2))
-        if error.errno not in executors.DISK_FULL:
+        if error.errno not in worker.DISK_FULL:
             raise
         sys.exit(
             _complain(
@@ -210,9 +210,8 @@ def run_paper(
     for note in (summary.not_planned(run.built), summary.space(run.built, runs)):
         if note:
             print(note, file=sys.stderr)
-    measured: list = []
-    everything = (run.paper, run.recipe, run.request, run.data, run.built, runs, store, machine, runner.command_line())
-    count = runner.run(*everything, measured.append)
+    command = runner.command_line()
+    measured = runner.run(run.paper, run.recipe, run.request, run.data, run.built, runs, store, machine, command)
     facts, versions = preparation.recipes(), runner.protocol_versions()
     claims = {paper: _claims().get(paper, [])}
     built = report.build(
@@ -226,7 +225,7 @@ def run_paper(
     )
     report.write(built, runs / "reports")
     print(summary.of_run(run, measured, versions))
-    print(f"\n{count} results in {store.folder}; report: {runs / 'reports' / f'{paper}.md'}")
+    print(f"\n{len(measured)} results in {store.folder}; report: {runs / 'reports' / f'{paper}.md'}")
 
 
 @app.command()
@@ -358,19 +357,8 @@ def evaluate(
     run.data.roots["checkpoint"] = checkpoint.resolve()
     store = Store(runs / "records")
     machine = preparation.machine(run, device, workers, False)
-    found = []
-    runner.run(
-        run.paper,
-        run.recipe,
-        run.request,
-        run.data,
-        run.built,
-        runs,
-        store,
-        machine,
-        runner.command_line(),
-        found.append,
-    )
+    command = runner.command_line()
+    found = runner.run(run.paper, run.recipe, run.request, run.data, run.built, runs, store, machine, command)
     for line in runner.describe_import(run.built, runs):
         print(line)
     names = [column.metric for column in asked.figures[0].columns]

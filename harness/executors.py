@@ -1,39 +1,30 @@
 """Runs the stages of a plan on this machine: side by side where a stage takes one thread, one to a GPU otherwise.
 
-A stage writes into `<key>.partial` and is renamed into place when it is done, so that a folder under its key is always
-whole. A stage that was killed goes on from its last checkpoint.
+Every slot has a device and the one process that works on it: a process that is killed takes no other stage with it.
 """
 
-import errno
-import json
-import multiprocessing
-import multiprocessing.connection
 import os
-import re
 import shutil
+import signal
 import threading
 import time
-import traceback
 from collections.abc import Callable
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from multiprocessing.managers import SyncManager
+from dataclasses import dataclass, replace
+from multiprocessing import connection, get_context, resource_tracker
 from pathlib import Path
 
-from harness import environment
+from harness import environment, scheduling, signals, worker
 from harness.errors import StageError, UsageError
 from harness.plan import Plan, Stage
 from harness.progress import Display
+from harness.scheduling import Failure
+from harness.worker import Bench
 
-# Stages that can go on from what they left behind; the others start anew.
-RESUMABLE = ("pretrain", "finetune", "flow", "question-baseline", "video-qa")
-# What an operating system says when a disk, a quota or a limit on file sizes is used up.
-DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-# What NumPy says of it, without an error number.
-SHORT_WRITE = re.compile(r"\d+ requested and \d+ written")
+# How long processes that are asked to end may take to write their checkpoints.
+SECONDS_TO_STOP = 30.0
+# How long processes without a stage may take to end.
+SECONDS_TO_LEAVE = 5.0
 
 
 @dataclass(frozen=True)
@@ -56,119 +47,230 @@ def execute(
     """Run every stage that is not done yet, each after its inputs. A stage that fails holds up only those that need it.
 
     Args:
-        run: called in a worker as run(kind, config, inputs, roots, folder, device, workers, threads, tensorboard,
-            progress); returns the stage's result and what it says of its environment, both JSON-able.
+        run: as in worker.Bench.
         roots: data root by dataset name.
-        finished: told of each stage that is done, those of earlier runs first; may raise UsageError, which ends the run.
+        finished: told of each stage when it and its inputs are done, now or by earlier runs; may raise a failure of it.
 
     Raises:
-        UsageError: bad data, or the disk is full; stages under way are ended.
+        UsageError: bad data, raised when all that does not need them is done; or the disk is full, or too few files may be
+            open: stages under way are asked to end.
         StageError: a stage failed; raised when all that does not need it is done.
-        Finished stages are kept in both cases.
+        Finished stages are kept in all cases.
     """
-    waiting = {key: stage for key, stage in plan.stages.items() if not stage.done(runs)}
-    for key, stage in plan.stages.items():
-        if key not in waiting:
-            finished(stage)
-    if not waiting:
-        return
-    commit = environment.commit(Path(__file__).parent)
-    _check_space(runs)
-    context = multiprocessing.get_context("spawn")
+    done = {key for key, stage in plan.stages.items() if stage.done(runs)}
+    missing = [stage for stage in plan.stages.values() if stage.key not in done]
+    commit = ("", False)
+    if missing:
+        commit = environment.commit(Path(__file__).parent)
+        _check_space(runs)
+    bench = Bench(
+        run,
+        roots,
+        runs,
+        device="",
+        workers=machine.workers,
+        checkers=machine.slots,
+        threads=machine.threads,
+        tensorboard=machine.tensorboard,
+        commit=commit,
+    )
     devices = machine.devices * (machine.slots if machine.devices == ("cpu",) else 1)
-    slots = [_Slot(device, context) for device in devices]
-    free = list(slots)
-    running: dict[Future, tuple[Stage, _Slot]] = {}
-    failures: list[StageError] = []
-    manager = SyncManager(ctx=context)
-    manager.start(_end_with_parent)
-    with manager, Display(list(waiting.values())) as display:
-        messages = manager.Queue()
-        listener = threading.Thread(target=_listen, args=(messages, display), daemon=True)
-        listener.start()
+    with Display(missing) as display, _Processes(plan, devices, bench, display) as crew:
+        scheduling.work_through(plan, done, crew, finished, display)
+
+
+class _Processes:
+    """The crew on this machine: a device and a process to each slot, joined to this one by a pipe."""
+
+    def __init__(self, plan: Plan, devices: tuple[str, ...], bench: Bench, display: Display):
+        self._plan, self._bench, self._display = plan, bench, display
+        self._members = [_Member(replace(bench, device=device)) for device in devices]
+        self._stages: dict[int, Stage] = {}
+        self.slots = len(self._members)
+
+    def __enter__(self) -> "_Processes":
+        self._at_suspension = None
+        if threading.current_thread() is threading.main_thread():
+            self._at_suspension = signal.signal(signal.SIGTSTP, self._suspend)
+        return self
+
+    def __exit__(self, kind: type | None, *_) -> None:
         try:
-            while True:
-                for key in [key for key, stage in waiting.items() if _ready(stage, plan, runs)]:
-                    if not free:
-                        break
-                    stage, slot = waiting.pop(key), free.pop()
-                    inputs = {role: str(plan.stages[k].folder(runs)) for role, k in stage.inputs.items()}
-                    task = (run, stage, inputs, roots, str(runs), slot.device, machine, commit, messages)
-                    running[slot.submit(*task)] = (stage, slot)
-                    display.started(stage.key)
-                if not running:
-                    break
-                done, _ = wait(running, return_when=FIRST_COMPLETED)
-                for future in done:
-                    stage, slot = running.pop(future)
-                    free.append(slot)
-                    try:
-                        _settle(future, stage, runs)
-                    except StageError as error:
-                        failures.append(error)
-                        display.ended(stage.key, failure=str(error))
-                        continue
-                    display.ended(stage.key)
-                    finished(stage)
-        except BaseException:
-            for slot in slots:
-                slot.terminate()
-            raise
+            if kind is not None:
+                self._stop()
+            self._dismiss()
         finally:
-            for slot in slots:
-                slot.close()
-            # The manager may have been killed together with the workers.
-            with suppress(OSError, EOFError):
-                messages.put(None)
-            listener.join()
-    if failures or waiting:
-        raise StageError(_summary(failures, len(waiting)))
+            # Also when a second signal came while the processes were ending.
+            with signals.held():
+                for member in self._members:
+                    member.kill()
+            if self._at_suspension is not None:
+                signal.signal(signal.SIGTSTP, self._at_suspension)
+
+    def start(self, slot: int, stage: Stage) -> None:
+        folders = {role: self._plan.stages[key].folder(self._bench.runs) for role, key in stage.inputs.items()}
+        self._stages[slot] = stage
+        self._members[slot].begin(stage, folders)
+
+    def wait(self) -> list[tuple[int, Failure | None]]:
+        while True:
+            ended = []
+            for slot in self._heard_of(None):
+                stage = self._stages[slot]
+                for what, *told in self._members[slot].messages():
+                    if what == "progress":
+                        self._display.moved(stage.key, *told)
+                    else:
+                        del self._stages[slot]
+                        ended.append((slot, self._failure(slot, stage, *told)))
+            if ended:
+                return ended
+
+    def _heard_of(self, seconds: float | None) -> list[int]:
+        """Slots with a stage whose process said something or ended, or none after `seconds`."""
+        slots = {source: slot for slot in self._stages for source in self._members[slot].sources()}
+        return sorted({slots[source] for source in connection.wait(list(slots), seconds)})
+
+    def _failure(self, slot: int, stage: Stage, failure: tuple[str, str] | None) -> Failure | None:
+        """A stage's failure in one line. Raises UsageError for one that no stage would escape."""
+        if failure is None:
+            return None
+        kind, message = failure
+        if kind == "full":
+            raise UsageError(
+                f"{self._bench.runs}: the disk is full; free space and run again, finished stages are kept"
+            )
+        if kind == "files":
+            raise UsageError(_too_many_files())
+        if kind == "input":
+            return UsageError(message)
+        if kind in ("killed", "stopped"):
+            self._members[slot].kill()
+        if kind == "killed":
+            message = "its process was killed (out of memory?); run again to go on from its checkpoint"
+        if kind == "stopped":
+            message = "its process was terminated; run again to go on from its checkpoint"
+        return StageError(f"{stage.label()}: {message}")
+
+    def _stop(self) -> None:
+        """Ask the processes with a stage to end, and give them time for a checkpoint."""
+        for slot in self._stages:
+            self._members[slot].signal(signal.SIGTERM)
+        until = time.monotonic() + SECONDS_TO_STOP
+        while self._stages and (heard := self._heard_of(max(until - time.monotonic(), 0.0))):
+            for slot in heard:
+                if any(what == "ended" for what, *_ in self._members[slot].messages()):
+                    del self._stages[slot]
+
+    def _dismiss(self) -> None:
+        """Let the processes without a stage end."""
+        leaving = [member.dismiss() for slot, member in enumerate(self._members) if slot not in self._stages]
+        until = time.monotonic() + SECONDS_TO_LEAVE
+        for ended in filter(None, leaving):
+            connection.wait([ended], max(until - time.monotonic(), 0.0))
+
+    def _suspend(self, number: int, frame: object) -> None:
+        """Ctrl-Z: the processes are in groups of their own, which the terminal does not stop."""
+        for member in self._members:
+            member.signal(signal.SIGSTOP)
+        os.kill(os.getpid(), signal.SIGSTOP)
+        for member in self._members:
+            member.signal(signal.SIGCONT)
 
 
-class _Slot:
-    """A device and the one process that works on it: a process that is killed takes no other stage with it."""
+class _Member:
+    """A slot's process, started when there is a stage for it, and anew when it was killed."""
 
-    def __init__(self, device: str, context):
-        self.device = device
-        self._context = context
-        self._pool: ProcessPoolExecutor | None = None
+    def __init__(self, bench: Bench):
+        self._bench = bench
+        self._process = self._channel = self._end = None
 
-    def submit(self, *task) -> Future:
-        """Run `_work(*task)`, in a new process if the last one was killed."""
-        if self._pool is not None:
+    def begin(self, stage: Stage, inputs: dict[str, Path]) -> None:
+        """Hand the process a stage."""
+        if self._process is not None:
             try:
-                return self._pool.submit(_work, *task)
-            except BrokenProcessPool:
-                self._pool.shutdown()
-        self._pool = ProcessPoolExecutor(1, mp_context=self._context, initializer=_end_with_parent)
-        return self._pool.submit(_work, *task)
+                self._channel.send((stage, inputs))
+                return
+            except OSError:
+                self.kill()
+        try:
+            self._start()
+        except OSError as error:
+            if error.errno in worker.TOO_MANY_FILES:
+                raise UsageError(_too_many_files()) from None
+            raise UsageError(f"no process can be started ({error.strerror}); look at ulimit -u and at memory") from None
+        # One that is dead already is found dead later.
+        with suppress(OSError):
+            self._channel.send((stage, inputs))
 
-    def terminate(self) -> None:
-        """End the process and the stage in it."""
-        if self._pool is not None:
-            for process in list((self._pool._processes or {}).values()):
-                process.terminate()
+    def _start(self) -> None:
+        # Before signals are held: it lets them go.
+        resource_tracker.ensure_running()
+        with signals.held():
+            self._channel, theirs = connection.Pipe()
+            try:
+                process = get_context("spawn").Process(target=worker.serve, args=(theirs, self._bench))
+                process.start()
+                self._process, self._end = process, _end_of(process)
+            finally:
+                theirs.close()
 
-    def close(self) -> None:
-        """Let the process end when its stage has."""
-        if self._pool is not None:
-            self._pool.shutdown(wait=True, cancel_futures=True)
+    def sources(self) -> tuple:
+        """What `connection.wait` is to look at."""
+        return self._channel, self._end
+
+    def messages(self) -> list[tuple]:
+        """What the process said; one that is dead without an end of its stage says ("ended", ("killed", ""))."""
+        dead, found = bool(connection.wait([self._end], 0)), []
+        try:
+            while self._channel.poll():
+                found.append(self._channel.recv())
+        except (EOFError, OSError):
+            dead = True
+        if dead and not any(what == "ended" for what, *_ in found):
+            found.append(("ended", ("killed", "")))
+        return found
+
+    def signal(self, number: int) -> None:
+        """Send a signal to the process; SIGSTOP and SIGCONT to all that it started, too."""
+        if self._process is None:
+            return
+        with suppress(ProcessLookupError, PermissionError):
+            if number == signal.SIGTERM:
+                os.kill(self._process.pid, number)
+            else:
+                os.killpg(self._process.pid, number)
+
+    def dismiss(self) -> int | None:
+        """Let the process end; returns what is ready when it has."""
+        if self._process is None:
+            return None
+        self._channel.close()
+        return self._end
+
+    def kill(self) -> None:
+        """End the process at once with all that it started."""
+        if self._process is None:
+            return
+        for end in (os.killpg, os.kill):
+            with suppress(ProcessLookupError, PermissionError):
+                end(self._process.pid, signal.SIGKILL)
+        self._process.join(SECONDS_TO_LEAVE)
+        self._channel.close()
+        if self._end != self._process.sentinel:
+            os.close(self._end)
+        self._process = self._channel = self._end = None
 
 
-def _summary(failures: list[StageError], left_out: int) -> str:
-    """The first failure, how many more there were, and how many stages were not run."""
-    if not failures:
-        return f"{left_out} stages were left out: results that they need were removed meanwhile; run again"
-    parts = [str(failures[0])]
-    if len(failures) > 1:
-        parts.append(f"stages that failed besides: {len(failures) - 1}")
-    if left_out:
-        parts.append(f"stages left out because they need a failed one: {left_out}")
-    return "; ".join(parts)
+def _end_of(process) -> int:
+    """A file descriptor that is ready when the process is dead.
 
-
-def _ready(stage: Stage, plan: Plan, runs: Path) -> bool:
-    return all(plan.stages[key].done(runs) for key in stage.inputs.values())
+    The sentinel of multiprocessing waits for all that hold its other end, such as the loader processes of a killed one.
+    """
+    try:
+        return os.pidfd_open(process.pid)
+    except (AttributeError, OSError):  # no Linux, or an old one
+        return process.sentinel
 
 
 def _check_space(runs: Path) -> None:
@@ -178,131 +280,8 @@ def _check_space(runs: Path) -> None:
         )
 
 
-def _settle(future: Future, stage: Stage, runs: Path) -> None:
-    """Turn a worker's failure into one line."""
-    try:
-        failure = future.result()
-    except BrokenProcessPool:
-        raise StageError(
-            f"{stage.label()}: its process was killed (out of memory?); run again to go on from its checkpoint"
-        ) from None
-    if failure is None:
-        return
-    kind, message = failure
-    if kind == "input":
-        raise UsageError(message)
-    if kind == "full":
-        raise UsageError(f"{runs}: the disk is full; free space and run again, finished stages are kept")
-    raise StageError(f"{stage.label()}: {message}")
+def _too_many_files() -> str:
+    import resource
 
-
-def _listen(messages, display: Display) -> None:
-    # A manager that was killed ends the display of progress, not the run.
-    with suppress(OSError, EOFError):
-        while (message := messages.get()) is not None:
-            display.moved(*message)
-
-
-def _end_with_parent() -> None:
-    """End this process with its parent, even one that was killed: a worker would write beside the next run's worker."""
-
-    def watch() -> None:
-        multiprocessing.connection.wait([multiprocessing.parent_process().sentinel])
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
-
-
-def _work(
-    run, stage: Stage, inputs, roots, runs: str, device: str, machine: Machine, commit, messages
-) -> tuple[str, str] | None:
-    """Run one stage in this process; returns None, or (kind of failure, message)."""
-    folder = stage.folder(Path(runs))
-    partial = folder.with_name(f"{folder.name}.partial")
-    if stage.kind not in RESUMABLE:
-        shutil.rmtree(partial, ignore_errors=True)
-    try:
-        partial.mkdir(parents=True, exist_ok=True)
-        before = _seconds_before(partial)
-        started = time.monotonic()
-        last_shown = 0.0
-
-        def progress(done: int, total: int) -> None:
-            nonlocal last_shown
-            now = time.monotonic()
-            if now - last_shown > 0.5:
-                last_shown = now
-                messages.put((stage.key, done, total))
-                _write_seconds(partial, before + now - started)
-
-        workers = machine.slots if stage.kind == "check-data" else machine.workers
-        result, used = run(
-            stage.kind,
-            stage.config,
-            {r: Path(p) for r, p in inputs.items()},
-            roots,
-            partial,
-            device,
-            workers,
-            machine.threads,
-            machine.tensorboard,
-            progress,
-        )
-        for name in ("seconds", "error.txt"):
-            (partial / name).unlink(missing_ok=True)
-        content = {
-            "kind": stage.kind,
-            "key": stage.key,
-            "version": stage.version,
-            "config": stage.config,
-            "inputs": stage.inputs,
-            "data": stage.data,
-            "device_kind": stage.device_kind,
-            "gmacs": stage.gmacs,
-            "seconds": round(before + time.monotonic() - started, 2),
-            "created": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-            "commit": commit[0],
-            "dirty": commit[1],
-            "environment": environment.describe() | used,
-            "result": result,
-        }
-        (partial / "result.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-        os.replace(partial, folder)
-    except OSError as error:
-        return ("full", str(error)) if _disk_is_full(error) else _failed(partial, error)
-    except Exception as error:
-        # The suite's own errors are named by class: this module does not import the suite.
-        if type(error).__name__ == "InputError":
-            return "input", str(error)
-        if type(error).__name__ == "TrainingError":
-            return "training", str(error)
-        return _failed(partial, error)
-    return None
-
-
-def _disk_is_full(error: OSError) -> bool:
-    return error.errno in DISK_FULL or (error.errno is None and SHORT_WRITE.search(str(error)) is not None)
-
-
-def _failed(partial: Path, error: Exception) -> tuple[str, str]:
-    """An unforeseen failure in one line; the traceback goes to a file, if it can be written."""
-    message = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no message'}"
-    log = partial / "error.txt"
-    try:
-        log.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
-    except OSError as unwritten:
-        # Some libraries report a full disk as an error of their own.
-        return ("full", str(unwritten)) if _disk_is_full(unwritten) else ("other", message)
-    return "other", f"{message}; details in {log}"
-
-
-def _seconds_before(partial: Path) -> float:
-    """Seconds that a killed run already spent on this stage."""
-    try:
-        return float((partial / "seconds").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return 0.0
-
-
-def _write_seconds(partial: Path, seconds: float) -> None:
-    (partial / "seconds").write_text(f"{seconds:.1f}", encoding="utf-8")
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return f"more files would be open than the limit of {limit} allows (ulimit -n); raise it, such as by ulimit -n 1024"

@@ -112,6 +112,8 @@ class Measurement:
     stage: str
     # Stages behind the result, by kind, or by kind and dataset ("check-data:ucf101") where there can be several.
     stages: dict[str, str]
+    # Keys of all stages that its record is made of: those behind the result, and those that make the lists it names.
+    needs: frozenset[str]
 
 
 @dataclass

@@ -195,8 +195,9 @@ class _Builder:
             for seed in range(self._seeds(first)):
                 key = measure(first, split, seed)
                 behind = self._behind(key)
+                needs = frozenset([*behind.values(), *self._generated(dataset).values()])
                 self.plan.measurements.append(
-                    Measurement(table.id, first.row, columns, dataset, split, seed, first.protocol, key, behind)
+                    Measurement(table.id, first.row, columns, dataset, split, seed, first.protocol, key, behind, needs)
                 )
 
     def _without_imagenet(self) -> str:
@@ -469,16 +470,19 @@ class _Builder:
 
     def _data_inputs(self, dataset: str) -> dict[str, str]:
         """The check of a dataset and, where the recipe stores frames, its frame store; generated data come first."""
-        facts = self.data[dataset]
-        before = {}
-        if facts.synthetic is not None:
-            before["synthetic"] = self.plan.add(synthetic_stage(dataset, facts.synthetic, self.suite.versions))
-        check = self._stage("check-data", {"dataset": dataset}, before, [dataset])
+        check = self._stage("check-data", {"dataset": dataset}, self._generated(dataset), [dataset])
         inputs = {f"check-data:{dataset}": check}
         if self.settings["video"]["store"]:
             config = {"dataset": dataset, "resize": list(self.settings["video"]["resize"])}
             inputs[f"frames:{dataset}"] = self._stage("frames", config, dict(inputs), [dataset])
         return inputs
+
+    def _generated(self, dataset: str) -> dict[str, str]:
+        """The stage that generates a dataset, where it is generated."""
+        synthetic = self.data[dataset].synthetic
+        if synthetic is None:
+            return {}
+        return {"synthetic": self.plan.add(synthetic_stage(dataset, synthetic, self.suite.versions))}
 
     def _stage(
         self, kind: str, config: dict, inputs: dict, datasets: list[str], gmacs: float = 0.0, gigabytes: float = 0.0

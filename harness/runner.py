@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -276,33 +276,53 @@ def run(
     store: Store,
     machine: Machine,
     command: str,
-    done: Callable[[Record], None] = lambda record: None,
-) -> int:
-    """Run what is not done yet and write a record for every measurement; returns the number of records.
+) -> list[Record]:
+    """Run what is not done yet and write a record for every measurement; returns the records in the plan's order.
 
-    A record is written as soon as its last stage is done, so that a run that is stopped loses none.
+    A record is written as soon as all that it is made of is done, so that a run that is stopped loses none.
     """
-    measured: dict[str, list[Measurement]] = {}
-    for measurement in built.measurements:
-        measured.setdefault(measurement.stage, []).append(measurement)
-    written = 0
-
-    def finished(stage: Stage) -> None:
-        nonlocal written
-        if stage.kind == "check-data" and not request.skip_unreadable:
-            refuse_unreadable(stage, runs)
-        for measurement in measured.get(stage.key, []):
-            record = _record(paper, recipe, data, built, measurement, runs, command)
-            path = store.add(record)
-            for picture in record.pictures:
-                original = stage.folder(runs) / picture.removeprefix(f"{path.stem}__")
-                shutil.copyfile(original, path.with_name(picture))
-            written += 1
-            done(record)
-
+    written = Written(paper, recipe, request, data, built, runs, store, command)
     with lock.locked(runs):
-        executors.execute(built, run_stage, data.roots, runs, machine, finished)
-    return written
+        executors.execute(built, run_stage, data.roots, runs, machine, written.finished)
+    return written.records()
+
+
+class Written:
+    """The records of a run, each written when the last of the stages that it needs is done."""
+
+    def __init__(
+        self, paper: Paper, recipe, request: Request, data: Data, built: Plan, runs: Path, store: Store, command: str
+    ):
+        self._paper, self._recipe, self._request, self._data = paper, recipe, request, data
+        self._built, self._runs, self._store, self._command = built, runs, store, command
+        self._done: set[str] = set()
+        self._records: dict[int, Record] = {}
+        self._needing: dict[str, list[int]] = {}
+        for index, measurement in enumerate(built.measurements):
+            for key in measurement.needs:
+                self._needing.setdefault(key, []).append(index)
+
+    def finished(self, stage: Stage) -> None:
+        """Take note of a stage that is done. Raises UsageError for bad data, and where a record cannot be made."""
+        with _suite_errors():
+            if stage.kind == "check-data" and not self._request.skip_unreadable:
+                refuse_unreadable(stage, self._runs)
+            self._done.add(stage.key)
+            for index in self._needing.get(stage.key, []):
+                if self._built.measurements[index].needs <= self._done:
+                    self._records[index] = self._write(self._built.measurements[index])
+
+    def records(self) -> list[Record]:
+        """Those written so far, in the plan's order."""
+        return [self._records[index] for index in sorted(self._records)]
+
+    def _write(self, measurement: Measurement) -> Record:
+        record = _record(self._paper, self._recipe, self._data, self._built, measurement, self._runs, self._command)
+        path = self._store.add(record)
+        for picture in record.pictures:
+            original = self._built.stages[measurement.stage].folder(self._runs) / picture.removeprefix(f"{path.stem}__")
+            shutil.copyfile(original, path.with_name(picture))
+        return record
 
 
 def refuse_unreadable(stage: Stage, runs: Path) -> None:
@@ -330,9 +350,9 @@ def _record(
     results = {role: _result(stage, runs) for role, stage in behind.items()}
     last = built.stages[measurement.stage]
     final = results[last.role()]
-    if not data.lists[measurement.dataset]:
-        loaded = datasets.load(measurement.dataset, data.roots[measurement.dataset])
-        data.lists[measurement.dataset] = loaded.lists
+    lists = data.lists[measurement.dataset]
+    if not lists:
+        lists = datasets.load(measurement.dataset, data.roots[measurement.dataset]).lists
     scope, fingerprint = _identity(data, measurement.dataset, behind)
     counts = dict(final["result"].get("counts", {}))
     for kind in ("pretrain", "finetune"):
@@ -366,7 +386,7 @@ def _record(
         scale=recipe.scale,
         scope=scope,
         fingerprint=fingerprint,
-        lists=data.lists[measurement.dataset],
+        lists=lists,
         protocol=measurement.protocol,
         protocol_version=last.version,
         recipe_hash=recipe.hash(),

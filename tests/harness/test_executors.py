@@ -56,16 +56,6 @@ def refuse(roots, folder):
     raise InputError("lists/trainlist01.txt: line 3 is malformed; mend it")
 
 
-def refuse_beside_another(roots, folder):
-    roots["pipe"].read_bytes()
-    refuse(roots, folder)
-
-
-def open_pipe_and_block(roots, folder):
-    roots["pipe"].write_bytes(b"")
-    threading.Event().wait()
-
-
 def die(roots, folder):
     os.kill(os.getpid(), signal.SIGKILL)
 
@@ -122,8 +112,6 @@ DEEDS = {
     "succeed": lambda roots, folder: None,
     "fail": fail,
     "refuse": refuse,
-    "refuse beside another": refuse_beside_another,
-    "open pipe and block": open_pipe_and_block,
     "die": die,
     "die beside another": die_beside_another,
     "outlive another": outlive_another,
@@ -160,7 +148,7 @@ def test_stages_run_after_their_inputs_and_only_once(tmp_path):
     # Listed in the wrong order: the inputs decide.
     assert run(plan(second, first), tmp_path) == ["first", "second"]
     assert result(second, tmp_path)["result"] == {"part": "second", "inputs": ["first"]}
-    assert run(plan(second, first), tmp_path) == ["second", "first"]
+    assert run(plan(second, first), tmp_path) == ["first", "second"]
     assert sorted(path.name for path in first.folder(tmp_path).iterdir()) == ["result.json"]
 
 
@@ -205,26 +193,33 @@ def test_a_failure_whose_log_cannot_be_written_is_told_all_the_same(tmp_path):
     assert str(caught.value) == "frames lost: ValueError: folder lost"
 
 
-def test_bad_input_ends_the_run_and_the_stages_under_way(tmp_path, pipe):
-    bad, blocked = stage("bad", does="refuse beside another"), stage("blocked", does="open pipe and block")
-    with pytest.raises(UsageError, match=r"^lists/trainlist01\.txt: line 3 is malformed; mend it$"):
-        run(plan(bad, blocked, stage("later")), tmp_path, TWO, {"pipe": pipe})
-    assert not blocked.done(tmp_path)
+def test_bad_input_holds_up_only_those_that_need_it(tmp_path):
+    bad = stage("bad", does="refuse")
+    child, alone = stage("child", bad), stage("alone")
+    with pytest.raises(UsageError) as caught:
+        run(plan(bad, child, alone), tmp_path)
+    assert str(caught.value) == (
+        "lists/trainlist01.txt: line 3 is malformed; mend it; stages left out because they need a failed one: 1"
+    )
+    assert alone.done(tmp_path)
+    assert not child.done(tmp_path)
 
 
-def test_an_error_of_the_listener_ends_the_run_and_keeps_what_is_done(tmp_path):
+def test_a_stage_that_is_objected_to_is_kept_and_holds_up_those_that_need_it(tmp_path):
     first = stage("first")
-    second = stage("second", first)
+    second, alone = stage("second", first), stage("alone")
 
     def object_to_it(one: Stage) -> None:
-        raise UsageError(f"{one.label()}: 2 videos cannot be read")
+        if one == first:
+            raise UsageError(f"{one.label()}: 2 videos cannot be read")
 
     for _ in range(2):  # while it runs, and when it is found done
         with pytest.raises(UsageError, match="frames first: 2 videos cannot be read"):
-            run(plan(first, second), tmp_path, finished=object_to_it)
+            run(plan(first, second, alone), tmp_path, finished=object_to_it)
         assert first.done(tmp_path)
+        assert alone.done(tmp_path)
         assert not second.done(tmp_path)
-    assert run(plan(first, second), tmp_path) == ["first", "second"]
+    assert sorted(run(plan(first, second, alone), tmp_path)) == ["alone", "first", "second"]
 
 
 @pytest.mark.parametrize(("kind", "found"), [("frames", False), ("pretrain", True), ("video-qa", True)])
@@ -251,11 +246,12 @@ def test_a_killed_process_takes_no_other_stage_with_it(tmp_path, pipe):
 
 
 @pytest.mark.parametrize("does", ["fill disk", "array", "hidden"])
-def test_a_full_disk_is_said_to_be_one(tmp_path, does):
-    bad = stage("bad", does=does)
+def test_a_full_disk_is_said_to_be_one_and_ends_the_run(tmp_path, does):
+    bad, other = stage("bad", does=does), stage("other")
     with pytest.raises(UsageError, match="the disk is full; free space and run again"):
-        run(plan(bad), tmp_path)
+        run(plan(bad, other), tmp_path)
     assert not bad.done(tmp_path)
+    assert not other.done(tmp_path)
 
 
 def test_no_process_outlives_a_killed_run(tmp_path):
