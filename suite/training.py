@@ -26,8 +26,8 @@ from suite import checkpoints, files
 from suite.errors import DamagedError, InputError, TrainingError
 from suite.loading import batches_of
 from suite.precision import cudnn_benchmark, full_precision
-from suite.recipe import Optimisation
 from suite.seeding import generator
+from suite.settings import Optimisation
 
 CHECKPOINT = "training.pt"
 # On a GPU, losses are looked at in blocks of this many steps: each look waits for the device.

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
+    from suite.settings import Optimisation
     from suite.stages import Job
     from suite.training import Outcome
 
@@ -228,7 +229,7 @@ def batch_of(samples, epoch: int, size: int) -> tuple[Tensor, ...]:
 def pretext_steps(
     build: Callable[[], nn.Module],
     samples,
-    optimisation: recipe.Optimisation,
+    optimisation: Optimisation,
     loss: Callable[..., Tensor],
 ) -> tuple[Outcome, dict[str, float]]:
     """The first step of a pretraining in float32, as training takes it, and a few in float64 on small batches.

@@ -2,8 +2,8 @@
 
 import json
 
-from suite import recipe
 from suite.errors import InputError
+from suite.settings import Optimisation
 from suite.stages import Job
 from suite.stages.data import Data
 from suite.stages.networks import pretext_network, recognition_network
@@ -119,7 +119,7 @@ def train(job: Job, network, training, watched, optimisation: dict) -> dict:
         network,
         training,
         watched if len(watched) else None,
-        recipe.Optimisation(**optimisation),
+        Optimisation(**optimisation),
         job.folder,
         seed=job.config["seed"],
         device=job.runtime.device,

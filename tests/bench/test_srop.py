@@ -7,7 +7,7 @@ import torch
 from suite import backbones
 from suite.papers.srop import SegmentNetwork
 from suite.papers.view_synthesis import Autoencoder
-from suite.recipe import Optimisation
+from suite.settings import Optimisation
 from suite.training import optimiser
 
 FRAMES, SIDE, SEGMENTS = 16, 112, 3

@@ -176,7 +176,7 @@ ROWS = [
 # What should work all the same.
 FINE = [
     "plan vcop --tables 'table1, table2' --rows r3d,r3d_random --seeds 2",
-    "plan vcop --seeds 100",
+    "plan vcop --tables table2 --rows r3d_random --seeds 100",
     "report --records $T/empty --out $T/fresh",
     "compare vcop --records $T/empty",
     "export records --from $T/empty --format csv",

@@ -12,8 +12,8 @@ from suite import backbones
 from suite.backbones.c3d5 import C3D5
 from suite.errors import InputError
 from suite.papers import mas, statistics
-from suite.recipe import Optimisation
 from suite.seeding import generator
+from suite.settings import Optimisation
 from suite.training import fit
 
 LENGTHS = {"short.avi": 7, "one.avi": 8, "more.avi": 21}

@@ -16,8 +16,8 @@ from suite.backbones.r3d import R3D
 from suite.backbones.resnet3d import ResNet2D, ResNet3D
 from suite.papers import skip_clip
 from suite.papers.skip_clip import ContextsAndTargets, Layout
-from suite.recipe import Optimisation
 from suite.seeding import generator
+from suite.settings import Optimisation
 from suite.training import fit
 from suite.video import decode, transforms
 

@@ -23,8 +23,8 @@ from suite.errors import InputError
 from suite.papers import srop
 from suite.papers.srop import SegmentClips, SegmentNetwork
 from suite.papers.vcop import orders
-from suite.recipe import Optimisation
 from suite.seeding import generator
+from suite.settings import Optimisation
 from suite.training import fit
 from suite.video import transforms
 

@@ -17,8 +17,8 @@ from torch.utils.data import Dataset
 
 from suite import checkpoints, training
 from suite.errors import DamagedError, InputError, TrainingError
-from suite.recipe import Optimisation
 from suite.seeding import generator, seed_everything
+from suite.settings import Optimisation
 
 ROOT = Path(__file__).parents[2]
 

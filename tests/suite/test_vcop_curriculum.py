@@ -16,7 +16,7 @@ from suite import backbones, checkpoints, recipe, training
 from suite.errors import DamagedError, InputError
 from suite.papers import vcop, vcop_curriculum
 from suite.papers.vcop_curriculum import HardSamples, Recorded
-from suite.recipe import Optimisation
+from suite.settings import Optimisation
 from suite.video import store
 from suite.video.clips import tuple_span
 

@@ -17,8 +17,8 @@ from suite.errors import InputError
 from suite.evaluation import pictures
 from suite.papers import srop, view_synthesis
 from suite.papers.view_synthesis import Autoencoder, FlowEstimator, ViewSynthesisNetwork, warp
-from suite.recipe import Optimisation
 from suite.seeding import generator
+from suite.settings import Optimisation
 from suite.training import fit
 from suite.video import flow as video_flow
 from suite.video import transforms

@@ -12,7 +12,7 @@ from torch import nn
 from suite import backbones, checkpoints, training
 from suite.evaluation import finetuning
 from suite.evaluation.finetuning import STAGES
-from suite.recipe import Optimisation
+from suite.settings import Optimisation
 from suite.video import store, transforms
 
 LENGTHS = {f"v{index}": 6 + index for index in range(9)}

@@ -16,8 +16,8 @@ from suite.datasets import activitynet_qa
 from suite.datasets.activitynet_qa import TYPES, Question
 from suite.errors import InputError
 from suite.evaluation import question_answering as qa
-from suite.recipe import Optimisation
 from suite.seeding import generator
+from suite.settings import Optimisation
 
 CLIPS = 20
 THINGS, COLOURS = ("ball", "rope", "horse", "kayak"), ("red", "green", "blue", "white")

@@ -1,0 +1,441 @@
+"""The schema of a recipe's settings: what there is to set, and within what bounds.
+
+Every number has bounds, wide enough for whatever could be meant and narrow enough that a slip is refused before a run
+starts: where a bound has a reason beyond that, it stands beside it. Numbers and switches are taken as TOML writes them:
+"8" is no number, and 1 is no switch.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from suite import datasets
+
+Switch = Annotated[bool, Field(strict=True)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,59}$")]
+Dataset = Literal["ucf101", "hmdb51", "kinetics400", "aslan", "yupenn", "activitynet-qa"]
+
+# Frames of a clip, or between two: beyond these no video of the datasets is long enough.
+Length = Annotated[int, Field(strict=True, ge=1, le=1000)]
+Gap = Annotated[int, Field(strict=True, ge=0, le=1000)]
+# Pixels: below 8 the regions of MAS are empty; no video of the datasets is larger.
+Side = Annotated[int, Field(strict=True, ge=8, le=4096)]
+Size = tuple[Side, Side]
+# Shorter side of frames that flow is computed of (suite/video/flow.py).
+SMALLEST_FLOW = 16
+# How many samples, clips, keys or channels there are at once.
+Batch = Annotated[int, Field(strict=True, ge=1, le=100_000)]
+Clips = Annotated[int, Field(strict=True, ge=1, le=1000)]
+# None at all, or 0 for as many as there are.
+ClipsOrAll = Annotated[int, Field(strict=True, ge=0, le=1000)]
+Videos = Annotated[int, Field(strict=True, ge=1, le=10_000_000)]
+VideosOrAll = Annotated[int, Field(strict=True, ge=0, le=10_000_000)]
+Channels = Annotated[int, Field(strict=True, ge=1, le=65_536)]
+Epochs = Annotated[int, Field(strict=True, ge=1, le=100_000)]
+EpochsOrNever = Annotated[int, Field(strict=True, ge=0, le=100_000)]
+Seed = Annotated[int, Field(strict=True, ge=0, le=2**32 - 1)]
+# A share of something, 0 or all of it left out where the name says so.
+Share = Annotated[float, Field(strict=True, ge=0, lt=1, allow_inf_nan=False)]
+Positive = Annotated[float, Field(strict=True, gt=0, le=1, allow_inf_nan=False)]
+Rate = Annotated[float, Field(strict=True, gt=0, le=100, allow_inf_nan=False)]
+Weight = Annotated[float, Field(strict=True, ge=0, le=1e6, allow_inf_nan=False)]
+# Of cosines, which are 2 apart at most.
+Margin = Annotated[float, Field(strict=True, ge=0, le=2, allow_inf_nan=False)]
+
+
+def _each_once(places: tuple[int, ...]) -> tuple[int, ...]:
+    if len(set(places)) < len(places):
+        raise ValueError(f"{list(places)} names one twice")
+    return places
+
+
+class Settings(BaseModel):
+    """A table of settings: unknown keys are errors, values never change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Input(Settings):
+    """Clips as networks see them. Sizes in pixels."""
+
+    clip_length: Length
+    # (height, width) of frames, of which a square is taken.
+    resize: Size
+    crop: Side
+
+    @model_validator(mode="after")
+    def _fits(self):
+        if self.crop > min(self.resize):
+            raise ValueError(f"crop {self.crop} is larger than frames of {self.resize[0]}x{self.resize[1]} (resize)")
+        return self
+
+
+class Video(Input):
+    """How frames are read."""
+
+    # Decode and resize every frame once into one raw file: fast, and as large as the frames.
+    store: Switch
+    # What networks see: values in [0, 1], or 0 to 255 less a mean, in the order of colours that is named.
+    pixels: Literal["unit", "rgb-mean", "bgr-raw"] = "unit"
+
+
+class Optimisation(Settings):
+    """One training run."""
+
+    optimiser: Literal["sgd", "adam"] = "sgd"
+    batch: Batch
+    # Samples of a batch that go through the network at once, where memory is short: gradients add up, but batch norm and
+    # whatever else looks across a batch see these alone. None: all.
+    at_once: Batch | None = None
+    epochs: Epochs
+    learning_rate: Rate
+    # The rate is multiplied by `lr_factor` after every `lr_every` epochs, up to epoch `lr_until`; 0: never, and to the end.
+    lr_every: EpochsOrNever = 0
+    lr_factor: Positive = 1.0
+    lr_until: EpochsOrNever = 0
+    # Of SGD; Adam has its usual moments (0.9, 0.999).
+    momentum: Share = 0.0
+    weight_decay: Weight
+    # The parameters that decay: all, or the weights of fully connected layers alone.
+    weight_decay_on: Literal["all", "linear"] = "all"
+    precision: Literal["fp32", "bf16"]
+    # Weights that are kept: those of the lowest validation loss, of the highest validation accuracy, or of the last epoch.
+    keep: Literal["best", "best-accuracy", "last"] = "best"
+
+
+class Pretraining(Settings):
+    """What every pretext task needs: the data, a network to start from, and how long."""
+
+    dataset: Dataset
+    split: Annotated[int, Field(strict=True, ge=1, le=3)]
+    # Another pretraining of the recipe whose backbone this one starts from.
+    start: Name | None = None
+    optimisation: Optimisation
+
+    @model_validator(mode="after")
+    def _has_training_videos(self):
+        sizes, _ = datasets.official_sizes()[self.dataset]
+        splits = [split for split, (train, _) in sizes.items() if train]
+        if self.split not in splits:
+            there = f"it has split {', '.join(map(str, splits))}" if splits else "it has none at all"
+            raise ValueError(f"split {self.split} of {self.dataset} has no training videos; {there}")
+        return self
+
+
+class Sample(Settings):
+    """Sample-based curriculum: training goes on from another pretraining, head and all, without its easy videos."""
+
+    # Epochs whose training tuples are looked at, after those of `optimisation`.
+    record_epochs: Clips
+    # A video is easy when its order was right, with a softmax above this, in all of them.
+    threshold: Share
+    # Epochs of training after that.
+    more_epochs: Epochs
+
+
+class ClipOrder(Pretraining):
+    """Clip order prediction (vcop, vcop-curriculum)."""
+
+    pretext: Literal["clip-order"]
+    # Clips in a tuple, and frames between one clip's end and the next one's start.
+    tuple_length: Annotated[int, Field(strict=True, ge=2, le=5)]
+    interval: Gap
+    # Width of the layer that sees a pair of clips, and dropout before the last layer.
+    hidden: Channels
+    dropout: Share
+    sample: Sample | None = None
+
+    @model_validator(mode="after")
+    def _goes_on(self):
+        if self.sample is not None and self.start is None:
+            raise ValueError("sample needs start: the pretraining that it goes on from")
+        return self
+
+
+class Statistics(Pretraining):
+    """Regression of motion and appearance statistics (mas)."""
+
+    pretext: Literal["statistics"]
+    labels: Literal["pattern1", "pattern2", "pattern3", "global", "patterns", "motion", "appearance", "joint"]
+    # Labels as they are, 1-based numbers, or each divided by its range.
+    scaled: Switch = False
+
+
+class SkipClip(Pretraining):
+    """Ranking of coming frames by a context clip (skip-clip). The context is `video.clip_length` frames."""
+
+    pretext: Literal["skip-clip"]
+    # Frames as they are read, (height, width) in pixels; the side of the random square taken of them, as a share of their
+    # shorter side; and the side that the networks see.
+    resize: Size
+    crop_scale: Positive
+    size: Side
+    # Target clips after the context, frames from each one's start to the next one's, and frames of each.
+    targets: Annotated[int, Field(strict=True, ge=2, le=1000)]
+    rate: Length
+    target_length: Annotated[int, Field(strict=True, ge=1, le=16)]
+    # Similarity of context and target: mean over aligned cells of their maps, or of the maps' means.
+    score: Literal["grid", "vector"]
+    # Of the two hinge losses; the second, against the other videos of a batch, and the rotation loss can be off.
+    rank_margin: Margin
+    negatives: Switch
+    negative_margin: Margin
+    rotation: Switch
+
+
+class Segments(Pretraining):
+    """How clips of segments are made of a video (srop): `video.clip_length` frames in all."""
+
+    # Segments of a clip, frames of the shortest, and the highest rate: frames from one frame of a segment to the next.
+    segments: Annotated[int, Field(strict=True, ge=2, le=5)]
+    shortest: Length
+    max_rate: Annotated[int, Field(strict=True, ge=1, le=100)]
+    # Strength of the random changes of brightness, contrast and saturation; clips are mirrored half of the time.
+    jitter: Share
+    flip: Switch
+
+
+class SegmentOrder(Segments):
+    """Order and sampling rates of a clip's segments, and contrast between videos (srop). A weight of 0 is off."""
+
+    pretext: Literal["segment-order"]
+    order_weight: Weight
+    rate_weight: Weight
+    contrastive_weight: Weight
+    rate_head: Literal["regression", "classification"]
+    # Widths of the layer inside the order head and the projection, and of what the projection gives.
+    hidden: Channels
+    projection: Channels
+    # Of queries and keys: cosine, or the distance of their best matched parts, by Algorithm 1 or exactly.
+    similarity: Literal["cosine", "shuffle", "exact-shuffle"]
+    temperature: Rate
+    # Keys of earlier batches that a query is told apart from, and momentum of the encoder that makes keys.
+    queue: Videos
+    momentum: Share
+    # The pretraining of the recipe that makes views of the queries, each the key half of the time.
+    views: Name | None = None
+
+    @model_validator(mode="after")
+    def _learns(self):
+        if not self.order_weight + self.rate_weight + self.contrastive_weight:
+            raise ValueError("all three weights are 0: nothing would be learnt")
+        return self
+
+
+class ViewSynthesis(Segments):
+    """An autoencoder that keeps a clip's motion and changes its appearance, and a flow estimator (srop). The network that
+    `start` names tells how alike two clips look."""
+
+    pretext: Literal["view-synthesis"]
+    # Channels of the first layer of either network, and of the latent map.
+    channels: Channels
+    latent: Channels
+    # The cosine of a clip's and its view's features is minimised, as the text has it, or maximised, as printed.
+    info_min: Literal["words", "printed"]
+
+    @model_validator(mode="after")
+    def _looks(self):
+        if self.start is None:
+            raise ValueError("view-synthesis needs start: the pretraining whose network compares clips and views")
+        return self
+
+
+class Flow(Settings):
+    """Optical flow between neighbouring frames, at the size that frames are resized to (suite/video/flow.py)."""
+
+    method: Literal["brox", "dis"]
+    # Compute it once and keep it, one byte a value; else whenever a clip is read.
+    store: Switch = True
+    # Of "brox": ratio of neighbouring levels, shorter side of the smallest, blur before, and weights of the energy's terms.
+    factor: Annotated[float, Field(strict=True, ge=0.1, le=0.99, allow_inf_nan=False)] | None = None
+    smallest: Side | None = None
+    blur: Annotated[float, Field(strict=True, ge=0, le=100, allow_inf_nan=False)] | None = None
+    alpha: Weight | None = None
+    gamma: Weight | None = None
+    delta: Weight | None = None
+    # Of its solver, at each level.
+    linearisations: Clips | None = None
+    sweeps: Clips | None = None
+    # At 2 over-relaxation diverges.
+    relaxation: Annotated[float, Field(strict=True, gt=0, lt=2, allow_inf_nan=False)] | None = None
+
+    @model_validator(mode="after")
+    def _of_the_method(self):
+        given = [name for name, value in self if value is not None and name not in ("method", "store")]
+        if self.method == "dis" and given:
+            raise ValueError(f"{given[0]} is a setting of brox; dis has none")
+        return self
+
+
+class Finetuning(Settings):
+    """Supervised training of the whole network, and its test."""
+
+    # Training videos taken of each class after the hold-out; 0 takes all.
+    videos_per_class: VideosOrAll
+    # What an epoch shows of a video: one clip at random, or every non-overlapping clip.
+    clips: Literal["one", "all"] = "one"
+    # Clips are mirrored half of the time.
+    flip: Switch = False
+    # Strength of random changes of brightness, contrast and saturation.
+    jitter: Share = 0.0
+    # What is put on the backbone: one linear layer, or the three fully connected layers of the five-convolution C3D.
+    head: Literal["linear", "three-layer"] = "linear"
+    # Evenly spaced clips of a test video; 0 takes every non-overlapping one.
+    test_clips: ClipsOrAll
+    # What is averaged over them.
+    test_average: Literal["logits", "softmax"] = "logits"
+    # The first stage that learns; the ones below stay as they were pretrained, statistics of batch norm included.
+    freeze_below: Literal["conv1", "conv2", "conv3", "conv4", "conv5"] = "conv1"
+    optimisation: Optimisation
+
+
+class Retrieval(Settings):
+    """Nearest neighbours of test clips (or videos) among those of the training split."""
+
+    clips: Clips
+    # Frames between neighbouring frames of a clip; 1 is consecutive.
+    stride: Length
+    pooling: Literal["conv5-max", "global"]
+    top: Annotated[tuple[Clips, ...], Field(min_length=1, max_length=100), AfterValidator(_each_once)]
+    # Batch-norm statistics of an untrained network: its initial ones, or those of each batch.
+    random_bn: Literal["running", "batch"]
+
+
+class Probes(Settings):
+    """Linear classifiers on the features of a frozen network (mas)."""
+
+    # Frames between the starts of neighbouring clips.
+    step: Length = 8
+    svm_c: Annotated[float, Field(strict=True, gt=0, le=1e6, allow_inf_nan=False)] = 1.0
+    # What a zero is raised to inside x log(x / 0), of ASLAN's similarities.
+    floor: Positive = 1e-10
+
+
+class QuestionAnswering(Settings):
+    """Answers to questions about videos from frozen clip features (vcop-curriculum Table VI)."""
+
+    # Evenly spaced clips of a video.
+    clips: Clips = 20
+    # Width of the word embeddings and of the network over the words.
+    hidden: Channels = 300
+    # Most frequent answers of the training questions, among which one is chosen.
+    answers: Batch = 1000
+    dropout: Share = 0.0
+    optimisation: Optimisation = Optimisation(
+        optimiser="adam",
+        batch=64,
+        epochs=40,
+        learning_rate=1e-3,
+        weight_decay=0.0,
+        precision="fp32",
+        keep="best-accuracy",
+    )
+
+
+class Holdout(Settings):
+    """Validation videos, drawn from the training list; `of` is the official list's length."""
+
+    videos: Videos
+    of: Videos
+
+    @model_validator(mode="after")
+    def _leaves_some(self):
+        if self.videos >= self.of:
+            raise ValueError(f"{self.videos} of {self.of} videos are held out: none is left to learn from")
+        return self
+
+
+class Synthetic(Settings):
+    """Size of the generated videos, for runs without data. Pixels."""
+
+    height: Annotated[int, Field(strict=True, ge=16, le=1024)]
+    width: Annotated[int, Field(strict=True, ge=16, le=1024)]
+    seed: Seed
+
+
+class Compute(Settings):
+    """What of the machine enters the numbers."""
+
+    # Threads of one stage; 0 leaves the library's own choice. Part of what bit-identical means on a CPU.
+    threads: Annotated[int, Field(strict=True, ge=0, le=256)]
+    # Untrained networks measured at least this often in retrieval, whatever --seeds says.
+    baseline_seeds: Annotated[int, Field(strict=True, ge=1, le=100)]
+
+
+Pretext = Annotated[
+    ClipOrder | Statistics | SkipClip | SegmentOrder | ViewSynthesis,
+    Field(discriminator="pretext"),
+]
+
+
+class Scale(Settings):
+    """Every setting of one scale."""
+
+    video: Video
+    # Of the rows of tables that are about other sizes, by what these call them: pixels of the crop and frames, "224x16".
+    inputs: dict[Name, Input] = {}
+    # Channels of a network's first stage; at 1, R(2+1)D would lose all channels of a shortcut.
+    width: Annotated[int, Field(strict=True, ge=2, le=1024)]
+    pretraining: Annotated[dict[Name, Pretext], Field(min_length=1)]
+    finetuning: Finetuning
+    # Of papers that search for neighbours, and that learn from optical flow.
+    retrieval: Retrieval | None = None
+    flow: Flow | None = None
+    probes: Probes = Probes()
+    question_answering: QuestionAnswering = QuestionAnswering()
+    # Table -> rows that a run takes where nothing is named; empty: all of all tables.
+    subset: dict[Name, Annotated[tuple[Name, ...], Field(min_length=1)]] = {}
+    holdout: dict[Dataset, Holdout]
+    synthetic: Synthetic
+    compute: Compute
+
+    @model_validator(mode="after")
+    def _goes_together(self):
+        for name, pretraining in self.pretraining.items():
+            if fault := self._unknown_start(pretraining) or self._too_small(pretraining):
+                raise ValueError(f"pretraining.{name}{fault}")
+        for dataset, holdout in self.holdout.items():
+            sizes, _ = datasets.official_sizes()[dataset]
+            most = max(train for train, _ in sizes.values())
+            if holdout.of > most:
+                raise ValueError(f"holdout.{dataset}.of = {holdout.of}: the longest training list has {most} videos")
+        return self
+
+    def _unknown_start(self, pretraining: Pretext) -> str:
+        """What is wrong with what a pretraining starts from; "" if nothing is."""
+        needed = (pretraining.start, getattr(pretraining, "views", None))
+        for other in needed:
+            if other is not None and other not in self.pretraining:
+                return f" needs the pretraining {other!r}, which is not there"
+        if needed[1] is not None and not isinstance(self.pretraining[needed[1]], ViewSynthesis):
+            return f".views = {needed[1]!r} makes no views: name a pretraining of view-synthesis"
+        sampled = isinstance(pretraining, ClipOrder) and pretraining.sample is not None
+        if sampled and not isinstance(self.pretraining[pretraining.start], ClipOrder):
+            return f".start = {pretraining.start!r}: a sample goes on from a pretraining of clip-order"
+        # Whatever comes before it, and before that.
+        before, todo = set(), [name for name in needed if name]
+        while todo:
+            name = todo.pop()
+            if self.pretraining.get(name) is pretraining:
+                return " starts from itself"
+            if name in self.pretraining and name not in before:
+                before.add(name)
+                todo += [n for n in (self.pretraining[name].start, getattr(self.pretraining[name], "views", None)) if n]
+        return ""
+
+    def _too_small(self, pretraining: Pretext) -> str:
+        """What of a pretraining does not fit into the recipe's clips; "" if all does."""
+        shortest_clip = min(each.clip_length for each in (self.video, *self.inputs.values()))
+        if isinstance(pretraining, Segments) and pretraining.segments * pretraining.shortest > shortest_clip:
+            return (
+                f": {pretraining.segments} segments of at least {pretraining.shortest} frames do not "
+                f"fit into clips of {shortest_clip}"
+            )
+        if isinstance(pretraining, SegmentOrder) and pretraining.optimisation.batch > pretraining.queue:
+            return f": a queue of {pretraining.queue} keys is too short for batches of {pretraining.optimisation.batch}"
+        if isinstance(pretraining, Statistics) and pretraining.labels != "appearance":
+            if self.flow is None:
+                return ": labels of motion need optical flow; add the table flow"
+            if min(self.video.resize) < SMALLEST_FLOW or self.video.clip_length < 2:
+                return f": flow needs two frames of at least {SMALLEST_FLOW} pixels"
+        return ""
