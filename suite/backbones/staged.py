@@ -1,9 +1,12 @@
 """What all backbones share: they are walked stage by stage, from conv1 to conv5."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from torch import Tensor, nn
+
+# From the input on.
+STAGES = ("conv1", "conv2", "conv3", "conv4", "conv5")
 
 
 class Staged(nn.Module, ABC):
@@ -22,3 +25,28 @@ class Staged(nn.Module, ABC):
         for _, stage in self.walk(x):  # noqa: B007 (the last one is wanted)
             pass
         return stage
+
+    def stage_modules(self) -> dict[str, list[nn.Module]]:
+        """The modules of each stage: those whose name begins with it."""
+        children = list(self.named_children())
+        return {stage: [module for name, module in children if name.startswith(stage)] for stage in STAGES}
+
+
+def modules_below(backbone: nn.Module, stage: str) -> list[nn.Module]:
+    """The modules of a backbone's stages before `stage`; none before the first.
+
+    Raises ValueError if it has no such stage, or does not say what its stages are made of.
+    """
+    if stage == STAGES[0]:
+        return []
+    found = backbone.stage_modules() if hasattr(backbone, "stage_modules") else {}
+    if not found.get(stage):
+        raise ValueError(f"{type(backbone).__name__} has no stage {stage!r} to freeze below")
+    names = list(found)
+    return [module for name in names[: names.index(stage)] for module in found[name]]
+
+
+def probe_feature(backbone: nn.Module) -> Callable[[Tensor], Tensor]:
+    """What probes take of a backbone, [B, 3, T, H, W] -> [B, D]: its own `probe_feature`, else its last map, flattened."""
+    own = getattr(backbone, "probe_feature", None)
+    return own if own is not None else lambda x: backbone.conv5_map(x).flatten(1)

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from suite.backbones.c3d import max_pool
+from suite.backbones.staged import probe_feature
 from suite.errors import InputError
 from suite.loading import batches_of
 from suite.precision import cudnn_benchmark, full_precision
@@ -95,9 +96,19 @@ def pooled(backbone: nn.Module, inputs: Tensor, pooling: Pooling) -> Tensor:
         return backbone(inputs)
     if pooling in ("conv5-max", "layer5"):
         return max_pool(backbone.conv5_map(inputs), (1, 2, 2)).flatten(1)
-    maps = backbone.stages(inputs)
-    chosen, last = maps[pooling.replace("layer", "conv")], maps["conv5"]
-    grid = GRIDS[last.shape[1] // chosen.shape[1]]
+    maps, stage = backbone.stages(inputs), pooling.replace("layer", "conv")
+    name = type(backbone).__name__
+    if not {stage, "conv5"} <= maps.keys():
+        raise InputError(
+            f"{name} has no stages {stage} and conv5, but {', '.join(maps)}; layers are not searched with it"
+        )
+    chosen, last = maps[stage], maps["conv5"]
+    fewer = last.shape[1] // chosen.shape[1]
+    if fewer not in GRIDS:
+        raise InputError(
+            f"{name}: {stage} has {chosen.shape[1]} channels and conv5 {last.shape[1]}; no grid is known for it"
+        )
+    grid = GRIDS[fewer]
     capped = tuple(min(side, size) for side, size in zip(grid, chosen.shape[2:], strict=True))
     return nn.functional.adaptive_max_pool3d(chosen, capped).flatten(1)
 
@@ -137,7 +148,7 @@ def video_features(
     result: np.ndarray | None = None
     with frozen(backbone.to(device)):
         means = means_over_windows(
-            backbone.probe_feature,
+            probe_feature(backbone),
             loader,
             pixels=pixels,
             batch=batch,

@@ -6,13 +6,11 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
+from suite.backbones.staged import modules_below
 from suite.seeding import generator
 from suite.training import Outcome
 from suite.video import clips as clip_indices
 from suite.video import transforms
-
-# The stages of a backbone, from its input on.
-STAGES = ("conv1", "conv2", "conv3", "conv4", "conv5")
 
 
 class ActionClips(Dataset):
@@ -93,7 +91,7 @@ class RecognitionNetwork(nn.Module):
         super().__init__()
         self.backbone, self.classifier, self.pixels = backbone, classifier, pixels
         # A tuple, not a ModuleList: these modules are the backbone's already.
-        self._frozen = tuple(_modules_below(backbone, freeze_below))
+        self._frozen = tuple(modules_below(backbone, freeze_below))
         for module in self._frozen:
             module.requires_grad_(False)
         self.train(self.training)
@@ -115,16 +113,6 @@ class RecognitionNetwork(nn.Module):
         logits = self(inputs if colours is None else transforms.coloured(inputs, colours))
         loss = nn.functional.cross_entropy(logits.float(), target)
         return Outcome(loss, (logits.argmax(1) == target).sum())
-
-
-def _modules_below(backbone: nn.Module, stage: str) -> list[nn.Module]:
-    """The modules of a backbone's stages before `stage`. A module is of the stage whose name its own begins with."""
-    if stage == STAGES[0]:
-        return []
-    children = dict(backbone.named_children())
-    if stage not in STAGES or not any(name.startswith(stage) for name in children):
-        raise ValueError(f"{type(backbone).__name__} has no stage {stage!r} to freeze below")
-    return [module for name, module in children.items() if name.startswith(STAGES[: STAGES.index(stage)])]
 
 
 def few_per_class(videos: list, count: int, seed: int) -> list:

@@ -93,6 +93,7 @@ def _networks(settings: recipe.Scale) -> Exact:
     from torch import nn
 
     from suite import backbones
+    from suite.backbones.staged import STAGES
     from suite.evaluation import features, finetuning
     from suite.papers import vcop
 
@@ -109,7 +110,7 @@ def _networks(settings: recipe.Scale) -> Exact:
                 for weights in TASKS:
                     network = vcop.network(backbone, *_pretext(chosen, weights))
                     found[f"parameters/{scale}/{name}-{weights}"] = parameters(network)
-            for stage in finetuning.STAGES:
+            for stage in STAGES:
                 backbone = backbones.build("r3d", chosen.width)
                 frozen = finetuning.RecognitionNetwork(
                     backbone, nn.Linear(backbone.feature_size, 101), freeze_below=stage

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from suite import backbones, checkpoints, training
+from suite.backbones.staged import STAGES
 from suite.evaluation import finetuning
-from suite.evaluation.finetuning import STAGES
 from suite.settings import Optimisation
 from suite.video import store, transforms
 
