@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from harness import executors, exports, golden, lock, options, plan, preparation, runner, summary, worker
+from harness import checks, exports, golden, options, plan, preparation, runner, summary, worker
 from harness import tables as reference
 from harness.errors import StageError, UsageError, one_line
 from harness.options import (
@@ -117,6 +117,9 @@ def check_data(
     data_root: DataRoot = None,
     datasets: Names = None,
     skip_unreadable: SkipUnreadable = False,
+    again: Annotated[
+        bool, typer.Option("--again", help="Read every file, also those that have not changed since the last check.")
+    ] = False,
     runs: RunsFolder = RUNS,
 ) -> None:
     """Count, hash and decode every video that the list files name, before any time is spent on training."""
@@ -124,17 +127,13 @@ def check_data(
     if data_root is None:
         raise UsageError("check-data needs --data-root DIR (or SUITE_DATA): the folder that holds the datasets")
     data = runner.real_data(datasets or runner.datasets_in(data_root), data_root)
-    built, versions = plan.Plan(), runner.protocol_versions()
-    for name, facts in data.facts.items():
-        built.add(plan.check_stage(name, facts, versions))
-    with lock.locked(runs):
-        machine = runner.machine("cpu", None, 1, False)
-        executors.execute(built, runner.run_stage, data.roots, runs, machine, lambda stage: None)
-    for stage in built.stages.values():
-        if not skip_unreadable:
+    data = checks.bring_up_to_date(data, runs, again=again)
+    for name, stage in checks.stages(data).items():
+        print("\n".join(checks.describe(stage, runs, data.facts[name])))
+    if not skip_unreadable:
+        for stage in checks.stages(data).values():
             runner.refuse_unreadable(stage, runs)
-        for line in runner.describe_check(stage.folder(runs), data.facts[stage.config["dataset"]]):
-            print(line)
+    preparation.refuse_faults(data)
 
 
 @app.command("plan")
@@ -178,6 +177,10 @@ def show_plan(
         print(note)
     if left_out := summary.not_planned(run.built):
         print(left_out)
+    for name, facts in run.data.facts.items():
+        if facts.state and not facts.contents:
+            print(f"{name} changed since it was checked, or never was: all that needs it is shown as missing")
+    preparation.refuse_faults(run.data)
 
 
 @app.command("run")
@@ -207,6 +210,7 @@ def run_paper(
     run = preparation.prepare(_paper(paper), scale, data_root, asked, runs, glove=glove)
     store = Store(records or runs / "records")
     machine = preparation.machine(run, device, workers, tensorboard)
+    run = preparation.checked(run, runs)
     for note in (summary.not_planned(run.built), summary.space(run.built, runs)):
         if note:
             print(note, file=sys.stderr)
@@ -226,6 +230,7 @@ def run_paper(
     report.write(built, runs / "reports")
     print(summary.of_run(run, measured, versions))
     print(f"\n{len(measured)} results in {store.folder}; report: {runs / 'reports' / f'{paper}.md'}")
+    preparation.refuse_faults(run.data)
 
 
 @app.command()
@@ -357,6 +362,7 @@ def evaluate(
     run.data.roots["checkpoint"] = checkpoint.resolve()
     store = Store(runs / "records")
     machine = preparation.machine(run, device, workers, False)
+    run = preparation.checked(run, runs)
     command = runner.command_line()
     found = runner.run(run.paper, run.recipe, run.request, run.data, run.built, runs, store, machine, command)
     for line in runner.describe_import(run.built, runs):
@@ -364,6 +370,7 @@ def evaluate(
     names = [column.metric for column in asked.figures[0].columns]
     print(summary.of_evaluation(found, names))
     print(f"\nrecords: {store.folder / 'imported'}")
+    preparation.refuse_faults(run.data)
 
 
 @app.command()

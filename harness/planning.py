@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable
 
 from harness.errors import UsageError
-from harness.plan import DataFacts, Measurement, Plan, Request, Stage, Suite, synthetic_stage
+from harness.plan import DataFacts, Measurement, Plan, Request, Stage, Suite, check_stage, synthetic_stage
 from harness.tables import Cell, Paper, Table
 
 # Forward and backward pass, in forward passes.
@@ -95,8 +95,18 @@ def _of_cell(settings: dict, cell: Cell) -> dict:
     return settings if own is None else settings | {"video": settings["video"] | own}
 
 
-def build(paper: Paper, settings: dict, data: dict[str, DataFacts], suite: Suite, request: Request) -> Plan:
+def build(
+    paper: Paper,
+    settings: dict,
+    data: dict[str, DataFacts],
+    suite: Suite,
+    request: Request,
+    unusable: dict[str, str] | None = None,
+) -> Plan:
     """The stages behind every own row that the request asks for.
+
+    Args:
+        unusable: why datasets that are there cannot be used, by name; rows that need them are left out.
 
     Raises UsageError for an unknown table or row.
     """
@@ -107,7 +117,7 @@ def build(paper: Paper, settings: dict, data: dict[str, DataFacts], suite: Suite
     plan = Plan()
     for table in _asked(paper, request):
         for cells in _measured_together(table):
-            _Builder(_of_cell(settings, cells[0]), data, suite, request, plan).add(table, cells)
+            _Builder(_of_cell(settings, cells[0]), data, suite, request, plan, unusable or {}).add(table, cells)
     return plan
 
 
@@ -152,8 +162,17 @@ def _measured_together(table: Table) -> Iterable[list[Cell]]:
 class _Builder:
     """Turns measurements into stages, one protocol at a time."""
 
-    def __init__(self, settings: dict, data: dict[str, DataFacts], suite: Suite, request: Request, plan: Plan):
+    def __init__(
+        self,
+        settings: dict,
+        data: dict[str, DataFacts],
+        suite: Suite,
+        request: Request,
+        plan: Plan,
+        unusable: dict[str, str],
+    ):
         self.settings, self.data, self.suite, self.request, self.plan = settings, data, suite, request, plan
+        self.unusable = unusable
 
     def add(self, table: Table, cells: list[Cell]) -> None:
         first = cells[0]
@@ -167,7 +186,8 @@ class _Builder:
             )
             return
         if absent := sorted(_datasets_of(first, self.settings) - self.data.keys()):
-            self.plan.left_out[table.id, first.row] = f"the data root does not hold {', '.join(absent)}"
+            refused = next((self.unusable[name] for name in absent if name in self.unusable), None)
+            self.plan.left_out[table.id, first.row] = refused or f"the data root does not hold {', '.join(absent)}"
             return
         if first.weights == "imagenet" and (reason := self._without_imagenet()):
             self.plan.left_out[table.id, first.row] = reason
@@ -470,8 +490,8 @@ class _Builder:
 
     def _data_inputs(self, dataset: str) -> dict[str, str]:
         """The check of a dataset and, where the recipe stores frames, its frame store; generated data come first."""
-        check = self._stage("check-data", {"dataset": dataset}, self._generated(dataset), [dataset])
-        inputs = {f"check-data:{dataset}": check}
+        check = check_stage(dataset, self.data[dataset], self.suite.versions, self._generated(dataset))
+        inputs = {f"check-data:{dataset}": self.plan.add(check)}
         if self.settings["video"]["store"]:
             config = {"dataset": dataset, "resize": list(self.settings["video"]["resize"])}
             inputs[f"frames:{dataset}"] = self._stage("frames", config, dict(inputs), [dataset])
@@ -488,8 +508,16 @@ class _Builder:
         self, kind: str, config: dict, inputs: dict, datasets: list[str], gmacs: float = 0.0, gigabytes: float = 0.0
     ) -> str:
         data = {name: self.data[name].fingerprint for name in datasets}
-        stage = Stage(kind, self.suite.versions[kind], config, inputs, data, self.request.device_kind, gmacs, gigabytes)
-        return self.plan.add(stage)
+        version, device = self.suite.versions[kind], self.request.device_kind
+        return self.plan.add(
+            Stage(kind, version, config, inputs, data, device, gmacs, gigabytes, self._known_as(inputs))
+        )
+
+    def _known_as(self, inputs: dict[str, str]) -> dict[str, str]:
+        """Of inputs that are checks of data on disk, by role: the contents they found, and the version that found them."""
+        checks = {role: self.data[role.partition(":")[2]].contents for role in inputs if role.startswith("check-data:")}
+        version = self.suite.versions["check-data"]
+        return {role: f"v{version} {contents}" for role, contents in checks.items() if contents}
 
     def _frames(self, dataset: str) -> int:
         """Frames of a video on average, for estimates."""

@@ -1,11 +1,11 @@
 """From the words of a command to tables, recipe, data, plan and machine."""
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from harness import planning, runner, tables
+from harness import checks, planning, runner, tables
 from harness.errors import UsageError
 from harness.executors import Machine
 from harness.plan import Plan, Request
@@ -64,8 +64,9 @@ def work_out(
     glove: Path | None = None,
     only_plan: bool = False,
 ) -> Prepared:
-    """Data and plan of a request under a given recipe; `only_plan` makes do with the official lists' sizes.
+    """Data and plan of a request under a given recipe. Data on disk are not checked: see `checked`.
 
+    only_plan: make do with the official lists' sizes, and with checks of data on disk that still hold.
     glove: a file of word vectors for video question answering.
     """
     settings = recipe.settings.model_dump(mode="json")
@@ -80,6 +81,8 @@ def work_out(
             )
         there = [name for name, measured in names.items() if measured or name in held]
         data = runner.real_data(there, data_root)
+        if only_plan:
+            data = checks.known(data, runs)
     elif recipe.scale == "tiny":
         data = runner.synthetic_data(list(names), recipe, runs)
     elif only_plan:
@@ -90,11 +93,30 @@ def work_out(
         )
     if glove is not None:
         data = runner.with_glove(data, glove, settings["question_answering"]["hidden"])
-    built = planning.build(paper, settings, data.facts, runner.suite_facts(), request)
+    built = _plan(paper, recipe, data, request)
     if built.left_out and not built.measurements:
         (table, row), reason = next(iter(built.left_out.items()))
         raise UsageError(f"nothing of what was asked for can be run; {table} {row}: {reason}")
     return Prepared(paper, recipe, request, data, built)
+
+
+def checked(run: Prepared, runs: Path) -> Prepared:
+    """The same with all data on disk checked, and planned by their contents. Raises UsageError where they cannot be checked."""
+    data = checks.bring_up_to_date(run.data, runs)
+    return replace(run, data=data, built=_plan(run.paper, run.recipe, data, run.request))
+
+
+def refuse_faults(data: Data) -> None:
+    """Raise UsageError if datasets that were asked for cannot be used; for the end, when all that does not need them is done."""
+    if data.faults:
+        name, fault = next(iter(data.faults.items()))
+        more = f" (and {', '.join(list(data.faults)[1:])} besides)" if len(data.faults) > 1 else ""
+        raise UsageError(f"{name}{more}: {fault}; all else is done")
+
+
+def _plan(paper: Paper, recipe, data: Data, request: Request) -> Plan:
+    settings = recipe.settings.model_dump(mode="json")
+    return planning.build(paper, settings, data.facts, runner.suite_facts(), request, data.faults)
 
 
 def device_kind(device: str) -> str:

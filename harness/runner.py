@@ -10,7 +10,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from harness import executors, golden, lock, plan, planning, stage_folders
@@ -127,29 +127,39 @@ class Data:
     roots: dict[str, Path]
     # dataset -> list file -> sha256; empty for generated data until they are there
     lists: dict[str, dict[str, str]]
+    # Why datasets that were asked for cannot be used, by name: what needs them is left out.
+    faults: dict[str, str] = field(default_factory=dict)
 
 
 def real_data(names: list[str], root: Path) -> Data:
-    """Facts of datasets on disk. Raises UsageError when one is missing or malformed."""
+    """Facts of datasets on disk. Raises UsageError when none of them can be used."""
     from suite import datasets
+    from suite.errors import InputError
 
-    facts, lists = {}, {}
+    facts, lists, faults = {}, {}, {}
     for name in names:
-        with _suite_errors():
-            try:
-                dataset = datasets.load(name, root)
-            except FileNotFoundError as error:
-                raise UsageError(f"{error.filename}: not there; check the data root") from None
+        try:
+            dataset = datasets.load(name, root)
+        except InputError as error:
+            faults[name] = str(error)
+            continue
+        except OSError as error:
+            faults[name] = f"{error.filename}: cannot be read ({error.strerror}); check the data root"
+            continue
         sizes = {number: (len(split.train), len(split.test)) for number, split in dataset.splits.items()}
-        facts[name] = DataFacts(dataset.fingerprint(), dataset.scope, sizes, len(dataset.classes))
+        facts[name] = DataFacts(
+            dataset.fingerprint(), dataset.scope, sizes, len(dataset.classes), state=dataset.state()
+        )
         lists[name] = dataset.lists
+    if faults and not facts:
+        raise UsageError(next(iter(faults.values())))
     roots = dict.fromkeys(names, Path(root).resolve())
     weights = Path(root).resolve() / IMAGENET
     if weights.is_file():
         with open(weights, "rb") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         facts["imagenet"], roots["imagenet"] = DataFacts(f"full-{sha256[:12]}", "full", {}, 1000), weights
-    return Data(facts, roots, lists)
+    return Data(facts, roots, lists, faults)
 
 
 def holds(root: Path, dataset: str) -> bool:
@@ -188,7 +198,7 @@ def with_glove(data: Data, path: Path, size: int) -> Data:
         file.seek(0)
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     facts = DataFacts(f"full-{sha256[:12]}", "full", {}, 0)
-    return Data(data.facts | {"glove": facts}, data.roots | {"glove": path.resolve()}, data.lists)
+    return replace(data, facts=data.facts | {"glove": facts}, roots=data.roots | {"glove": path.resolve()})
 
 
 def official_data(names: list[str]) -> Data:
@@ -366,6 +376,10 @@ def _record(
     if missing := sum(check["result"]["counts"].get("missing", 0) for check in checks):
         counts["missing"] = missing
         departures.append(MISSING["id"])
+    if check := results.get(f"check-data:{measurement.dataset}"):
+        across = check["result"]["facts"].get("duplicates_across", {}).get(str(measurement.split))
+        if across and across["count"]:
+            counts["duplicates_across"] = across["count"]
     if measurement.protocol == "video-qa" and "glove" not in last.data:
         departures.append(LEARNT["id"])
     if any(_in_parts(stage) for stage in behind.values()):
@@ -478,21 +492,6 @@ def datasets_in(root: Path) -> list[str]:
             f"{root}: holds none of the datasets {', '.join(datasets.NAMES)} in their official layouts; check --data-root"
         )
     return found
-
-
-def describe_check(folder: Path, facts: DataFacts) -> list[str]:
-    """What a finished check-data stage found, a line each."""
-    done = stage_folders.read(folder)
-    name, counts, details = done["config"]["dataset"], done["result"]["counts"], done["result"]["facts"]
-    totals = ", ".join(f"{counts[what]} {what}" for what in ("listed", "decoded", "unreadable", "missing"))
-    lines = [f"{name}: {facts.fingerprint} ({facts.scope}); videos: {totals}"]
-    lines += [
-        f"  split {split}: {sizes['train']} train, {sizes['test']} test" for split, sizes in details["listed"].items()
-    ]
-    lines.append(f"  sizes: {', '.join(f'{size} ({count})' for size, count in details['sizes'].items())}")
-    lines.append(f"  sha256 over all files: {details['sha256']}")
-    lines += [f"  unreadable: {video}: {reason}" for video, reason in details["unreadable"].items()]
-    return lines
 
 
 def scales() -> tuple[str, ...]:

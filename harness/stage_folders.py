@@ -56,6 +56,14 @@ def finish(folder: Path, content: dict) -> None:
     durable.flush(folder.parent.parent)
 
 
+def drop(folder: Path) -> None:
+    """Take back a finished stage that is to be computed anew, at once and whole."""
+    if os.path.lexists(folder):
+        shutil.rmtree(partial(folder), ignore_errors=True)
+        os.replace(folder, partial(folder))
+        shutil.rmtree(partial(folder))
+
+
 def finished(folder: Path) -> bool:
     """Whether a stage is done and all that it left is there."""
     return os.path.lexists(folder) and damage(folder) is None

@@ -69,6 +69,18 @@ class Dataset:
             digest.update(os.fsencode(f"{video.path}\0{lists.size(self.root, video.path)}\n"))
         return f"{self.scope}-{digest.hexdigest()[:12]}"
 
+    def state(self) -> str:
+        """16 hex digits that change whenever the bytes of a video may have: over place, size, times and inode of each.
+
+        It only says whether what was found of these files still holds, here and now. It is no identity: see `fingerprint`.
+        """
+        from suite.datasets import lists
+
+        digest = hashlib.sha256(os.fsencode(f"{self.root.resolve()}\n"))
+        for video in self.videos():
+            digest.update(os.fsencode(f"{video.path}\0{lists.stamp(self.root, video.path)}\n"))
+        return digest.hexdigest()[:16]
+
 
 def load(name: str, root: Path) -> Dataset:
     """Read the list files of dataset `name`, one of `NAMES`, under the data root, and find every video they name.

@@ -8,12 +8,14 @@ import multiprocessing.connection
 import os
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
-from suite.datasets import Dataset, Video, lists
+from suite.datasets import Dataset, Split, Video, lists
+from suite.datasets.memo import Memo
 from suite.errors import InputError
 from suite.files import open_regular
 
@@ -21,17 +23,48 @@ from suite.files import open_regular
 _BLOCK = 1 << 20
 
 
-def check(dataset: Dataset, skip_unreadable: bool, workers: int, progress: Callable[[int, int], None]) -> dict:
+@dataclass(frozen=True)
+class Finding:
+    """What reading and decoding a whole video showed."""
+
+    # Of its bytes; of a folder of frames, of those of its frames one after the other.
+    sha256: str
+    frames: int = 0
+    # "320x240"
+    size: str = ""
+    # Why it cannot be read; empty if it can.
+    reason: str = ""
+    # What is odd about it without being damage, and whether that is another number of frames than its header gives.
+    notes: tuple[str, ...] = ()
+    disagrees: bool = False
+    # Whether the reason is the system's, which may give a file that is there the next time.
+    refused: bool = False
+
+
+def check(
+    dataset: Dataset,
+    skip_unreadable: bool,
+    workers: int,
+    progress: Callable[[int, int], None],
+    memo: Path | None = None,
+) -> dict:
     """Decode every video that a split names.
 
     Args:
         skip_unreadable: list unreadable videos instead of stopping at them.
         workers: processes; up to 1 works in this one. The result is the same for any number.
         progress: called with (videos done, videos in all).
+        memo: file of what earlier checks found, kept up to date; videos whose size, times and inode are as they were then
+            are not read again.
 
     Returns (JSON-able):
         videos: number of decodable frames by video name. sizes: number of videos by frame size, "320x240".
         unreadable: reason by video name. decoded: number of readable videos.
+        refused: number of unreadable videos that the system would not give, rather than that are damaged.
+        notes: by name of a readable video, what is odd about it without being damage.
+        disagree: number of readable videos with another number of frames than their headers give.
+        duplicates: names of readable videos with the same bytes, a list for each such content.
+        duplicates_across: by split, pairs of a test video and a training video with the same bytes, one for each test video.
         listed: numbers of training and test videos by split, as the lists have them, without those missing.
         missing: number of videos that the lists name and that are not there (of Kinetics and ActivityNet-QA).
         sha256: digest of the names and bytes of all videos.
@@ -39,32 +72,27 @@ def check(dataset: Dataset, skip_unreadable: bool, workers: int, progress: Calla
     Raises InputError if videos are unreadable (names the first, counts them) and `skip_unreadable` is not given.
     """
     videos = dataset.videos()
-    frames: dict[str, int] = {}
-    sizes: Counter[str] = Counter()
-    unreadable: dict[str, str] = {}
+    found = _find(dataset.root, videos, workers, progress, memo)
     digest = hashlib.sha256()
-    progress(0, len(videos))
-    for done, (video, found) in enumerate(
-        zip(videos, _examine_all(dataset.root, videos, workers), strict=True), start=1
-    ):
-        count, size, content, reason = found
-        digest.update(os.fsencode(f"{video.path}\0{content}\n"))
-        if reason:
-            unreadable[video.name] = reason
-        else:
-            frames[video.name] = count
-            sizes[size] += 1
-        progress(done, len(videos))
+    for video in videos:
+        digest.update(os.fsencode(f"{video.path}\0{found[video.name].sha256}\n"))
+    unreadable = {name: one.reason for name, one in found.items() if one.reason}
     if unreadable and not skip_unreadable:
         raise InputError(
             f"{next(iter(unreadable.values()))} ({len(unreadable)} of {len(videos)} videos of {dataset.name} cannot be read; "
             f"--skip-unreadable leaves them out, and says so in every result)"
         )
+    readable = {name: one for name, one in found.items() if not one.reason}
     return {
-        "videos": frames,
-        "sizes": dict(sorted(sizes.items())),
+        "videos": {name: one.frames for name, one in readable.items()},
+        "sizes": dict(sorted(Counter(one.size for one in readable.values()).items())),
         "unreadable": unreadable,
-        "decoded": len(frames),
+        "refused": sum(one.refused for one in found.values()),
+        "decoded": len(readable),
+        "notes": {name: list(one.notes) for name, one in readable.items() if one.notes},
+        "disagree": sum(one.disagrees for one in readable.values()),
+        "duplicates": _duplicates(readable),
+        "duplicates_across": {str(number): _across(split, readable) for number, split in dataset.splits.items()},
         "listed": {
             str(number): {"train": len(split.train), "test": len(split.test)}
             for number, split in dataset.splits.items()
@@ -74,7 +102,48 @@ def check(dataset: Dataset, skip_unreadable: bool, workers: int, progress: Calla
     }
 
 
-def _examine_all(root: Path, videos: tuple[Video, ...], workers: int) -> Iterator[tuple[int, str, str, str]]:
+def _find(
+    root: Path, videos: tuple[Video, ...], workers: int, progress: Callable[[int, int], None], memo: Path | None
+) -> dict[str, Finding]:
+    """What is found of each video, by name in the order given: remembered, or else by reading it."""
+    found: dict[str, Finding] = {}
+    progress(0, len(videos))
+    stamps = {video.name: lists.stamp(root, video.path) for video in videos}
+    with Memo(memo) as remembered:
+        for video in videos:
+            if known := remembered.finding(video.path, stamps[video.name]):
+                found[video.name] = Finding(**known | {"notes": tuple(known["notes"])})
+        if found:
+            progress(len(found), len(videos))
+        unknown = [video for video in videos if video.name not in found]
+        for video, finding in zip(unknown, _examine_all(root, unknown, workers), strict=True):
+            found[video.name] = finding
+            # One that was written meanwhile is read again the next time.
+            if not finding.refused and lists.stamp(root, video.path) == stamps[video.name]:
+                remembered.note(video.path, stamps[video.name], asdict(finding))
+            progress(len(found), len(videos))
+        remembered.tidy()
+    return {video.name: found[video.name] for video in videos}
+
+
+def _duplicates(readable: dict[str, Finding]) -> list[list[str]]:
+    """Names of videos with the same bytes, sorted, a list for each content that is there more than once."""
+    groups: dict[str, list[str]] = {}
+    for name, one in readable.items():
+        groups.setdefault(one.sha256, []).append(name)
+    return sorted(sorted(names) for names in groups.values() if len(names) > 1)
+
+
+def _across(split: Split, readable: dict[str, Finding]) -> list[list[str]]:
+    """Test videos with the bytes of a training video, and the first such training video by name; sorted."""
+    trained: dict[str, str] = {}
+    for name in sorted(video.name for video in split.train if video.name in readable):
+        trained.setdefault(readable[name].sha256, name)
+    tested = ((video.name, readable[video.name].sha256) for video in split.test if video.name in readable)
+    return sorted([name, trained[content]] for name, content in tested if content in trained)
+
+
+def _examine_all(root: Path, videos: Sequence[Video], workers: int) -> Iterator[Finding]:
     """What `_examine` finds, video by video, in their order."""
     examine = partial(_examine, root)
     if workers <= 1:
@@ -96,8 +165,8 @@ def end_with_parent() -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def _examine(root: Path, video: Video) -> tuple[int, str, str, str]:
-    """Frames, frame size, sha256 of the bytes, and why it cannot be read ("" if it can)."""
+def _examine(root: Path, video: Video) -> Finding:
+    """Read and decode a whole video."""
     from suite.video import decode
 
     path = root / video.path
@@ -109,7 +178,14 @@ def _examine(root: Path, video: Video) -> tuple[int, str, str, str]:
                     digest.update(block)
         found = decode.inspect(path)
     except OSError as error:
-        return 0, "", digest.hexdigest(), f"{path}: cannot be read ({error.strerror}); check the file"
+        reason = f"{path}: cannot be read ({error.strerror}); check the file"
+        refused = lists.stamp(root, video.path) != ""
+        return Finding(digest.hexdigest(), reason=lists.printable(reason), refused=refused)
     except InputError as error:
-        return 0, "", digest.hexdigest(), str(error)
-    return found.frames, "{}x{}".format(*found.size), digest.hexdigest(), ""
+        return Finding(digest.hexdigest(), reason=lists.printable(str(error)))
+    notes = found.notes
+    if not found.agrees:
+        notes = (f"{found.frames} frames decode, its header says {found.promised}", *notes)
+    return Finding(
+        digest.hexdigest(), found.frames, "{}x{}".format(*found.size), notes=notes, disagrees=not found.agrees
+    )

@@ -218,6 +218,26 @@ def size(root: Path, path: str) -> int:
     return found.st_size
 
 
+def stamp(root: Path, path: str) -> str:
+    """Size, times and inode of a video's file, or a digest of those of all its frames: new whenever its bytes may be.
+
+    Empty if it cannot be looked at. It says nothing on another machine.
+    """
+    whole = f"{root}/{path}"
+    try:
+        found = os.stat(whole)
+        if not stat.S_ISDIR(found.st_mode):
+            return _stamp(found)
+        frames = (f"{os.fspath(frame)}\0{_stamp(os.stat(frame))}\n" for frame in frame_files(Path(whole)))
+        return hashlib.sha256(os.fsencode("".join(frames))).hexdigest()
+    except OSError:
+        return ""
+
+
+def _stamp(found: os.stat_result) -> str:
+    return f"{found.st_size} {found.st_mtime_ns} {found.st_ctime_ns} {found.st_ino}"
+
+
 def videos_below(root: Path, folder: str, depth: int) -> dict[str, str]:
     """Path from the root of every video file below a folder, by name without extension.
 

@@ -66,7 +66,11 @@ class Runtime:
 
 @dataclass(frozen=True)
 class Job:
-    """One stage to run: `inputs` are folders by role, `roots` the data roots by dataset name."""
+    """One stage to run: `inputs` are folders by role, `roots` the data roots by dataset name.
+
+    Of other places, too, where they are given: "glove", "checkpoint", "imagenet", and "memo", the folder of what earlier
+    checks of data found.
+    """
 
     kind: str
     config: dict

@@ -5,6 +5,9 @@ import os
 
 from suite.stages import Job
 
+# Videos with the bytes of others that a check names; videos.json has them all.
+MOST_NAMED = 10
+
 
 class Data:
     """A dataset with the frame counts that its check found, and a source of resized frames."""
@@ -54,12 +57,18 @@ def check_data(job: Job) -> dict:
     name = job.config["dataset"]
     dataset = datasets.load(name, job.roots[name])
     # Unreadable videos are found and counted here; whether a run goes on without them is the caller's choice.
-    report = checking.check(dataset, True, max(job.runtime.workers, 1), job.runtime.progress)
+    memo = job.roots["memo"] / f"{name}.jsonl" if "memo" in job.roots else None
+    report = checking.check(dataset, True, max(job.runtime.workers, 1), job.runtime.progress, memo)
     (job.folder / "videos.json").write_text(json.dumps(report, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     counts = {"listed": len(dataset.videos()), "decoded": report["decoded"], "unreadable": len(report["unreadable"])}
-    counts["missing"] = report["missing"]
-    facts = {"sha256": report["sha256"], "sizes": report["sizes"], "listed": report["listed"]}
-    return {"counts": counts, "facts": facts | {"unreadable": report["unreadable"]}}
+    counts |= {name: report[name] for name in ("missing", "disagree")} | {"duplicates": len(report["duplicates"])}
+    facts = {name: report[name] for name in ("sha256", "sizes", "listed", "unreadable", "refused", "notes")}
+    facts["duplicates"] = report["duplicates"][:MOST_NAMED]
+    facts["duplicates_across"] = {
+        split: {"count": len(pairs), "first": pairs[:MOST_NAMED]}
+        for split, pairs in report["duplicates_across"].items()
+    }
+    return {"counts": counts, "facts": facts}
 
 
 def frames(job: Job) -> dict:
