@@ -129,10 +129,12 @@ def check_data(
     data = runner.real_data(datasets or runner.datasets_in(data_root), data_root)
     data = checks.bring_up_to_date(data, runs, again=again)
     for name, stage in checks.stages(data).items():
-        print("\n".join(checks.describe(stage, runs, data.facts[name])))
-    if not skip_unreadable:
-        for stage in checks.stages(data).values():
-            runner.refuse_unreadable(stage, runs)
+        try:
+            if not skip_unreadable:
+                runner.refuse_unreadable(stage, runs)
+            print("\n".join(checks.describe(stage, runs, data.facts[name])))
+        except UsageError as error:
+            data.faults[name] = str(error)
     preparation.refuse_faults(data)
 
 

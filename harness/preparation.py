@@ -64,9 +64,9 @@ def work_out(
     glove: Path | None = None,
     only_plan: bool = False,
 ) -> Prepared:
-    """Data and plan of a request under a given recipe. Data on disk are not checked: see `checked`.
+    """Data and plan of a request under a given recipe. Data on disk are known as far as a check still holds: see `checked`.
 
-    only_plan: make do with the official lists' sizes, and with checks of data on disk that still hold.
+    only_plan: make do with the official lists' sizes.
     glove: a file of word vectors for video question answering.
     """
     settings = recipe.settings.model_dump(mode="json")
@@ -80,9 +80,7 @@ def work_out(
                 f"{data_root}: holds no {' and no '.join(absent)}; add it, or go on without it by --datasets {','.join(held)}"
             )
         there = [name for name, measured in names.items() if measured or name in held]
-        data = runner.real_data(there, data_root)
-        if only_plan:
-            data = checks.known(data, runs)
+        data = checks.known(runner.real_data(there, data_root), runs)
     elif recipe.scale == "tiny":
         data = runner.synthetic_data(list(names), recipe, runs)
     elif only_plan:
@@ -109,9 +107,7 @@ def checked(run: Prepared, runs: Path) -> Prepared:
 def refuse_faults(data: Data) -> None:
     """Raise UsageError if datasets that were asked for cannot be used; for the end, when all that does not need them is done."""
     if data.faults:
-        name, fault = next(iter(data.faults.items()))
-        more = f" (and {', '.join(list(data.faults)[1:])} besides)" if len(data.faults) > 1 else ""
-        raise UsageError(f"{name}{more}: {fault}; all else is done")
+        raise UsageError("; ".join(data.faults.values()))
 
 
 def _plan(paper: Paper, recipe, data: Data, request: Request) -> Plan:
