@@ -11,7 +11,7 @@ import typer
 
 from harness import checks, exports, golden, options, plan, preparation, runner, summary, worker
 from harness import tables as reference
-from harness.errors import StageError, UsageError, one_line
+from harness.errors import StageError, UsageError
 from harness.options import (
     DataRoot,
     Device,
@@ -29,6 +29,7 @@ from harness.options import (
     Workers,
 )
 from harness.records import Store
+from harness.words import one_line
 
 ROOT = Path(__file__).resolve().parents[1]
 TABLES = ROOT / "reference_tables"

@@ -92,6 +92,8 @@ class Figure:
 
 def drawn_digest(path: Path) -> str | None:
     """The digest of the data from which the SVG at `path` was drawn; None if there is no such picture or it tells of none."""
+    if not path.is_file():
+        return None
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
             head = file.read(4096)
@@ -116,6 +118,7 @@ def draw(figure: Figure, folder: Path) -> bool:
                 "svg.hashsalt": "figures",
                 "svg.fonttype": "none",  # text stays text: small, searchable; Verdana is as wide as DejaVu Sans
                 "font.sans-serif": ["DejaVu Sans", "Verdana", "sans-serif"],
+                "text.parse_math": False,  # a dollar in a name is a dollar
                 "font.size": 8,
                 "axes.titlesize": 8.5,
                 "axes.linewidth": 0.6,

@@ -1,10 +1,14 @@
 """The markdown pages as one self-contained HTML file: pictures inside, system fonts, no script, nothing fetched."""
 
 import base64
+import os
 from html import escape
 from pathlib import Path
+from urllib.parse import unquote_to_bytes
 
+from harness import files
 from harness.compare import VERDICTS
+from harness.errors import UsageError
 from harness.markdown import anchor
 
 _PICTURE_TYPES = {".svg": "image/svg+xml", ".png": "image/png"}
@@ -96,7 +100,7 @@ def _parser():
 
 def _page_id(name: str) -> str:
     stem = Path(name).stem
-    return "index" if stem == "README" else stem
+    return "index" if stem == "README" else escape(stem)
 
 
 def _adapt(tokens: list, key: str, pages: frozenset[str], folder: Path) -> None:
@@ -144,12 +148,14 @@ def _inline_picture(image, folder: Path):
     from markdown_it.token import Token
 
     words = "".join(child.content for child in image.children)
-    path = folder / str(image.attrs["src"])
+    path = folder / os.fsdecode(unquote_to_bytes(str(image.attrs["src"])))
+    kind = _PICTURE_TYPES.get(path.suffix.lower())
     try:
-        data = base64.b64encode(path.read_bytes()).decode()
-    except OSError:
+        data = None if kind is None else base64.b64encode(files.read(path)).decode()
+    except UsageError:
+        data = None
+    if data is None:
         return Token("text", "", 0, content=f"[picture not there: {words}]")
-    kind = _PICTURE_TYPES[path.suffix.lower()]
     alt = escape(words, quote=True)
     return Token(
         "html_inline",

@@ -7,6 +7,7 @@ from harness import charts, result_tables
 from harness.markdown import DASH
 from harness.sections import Section
 from harness.tables import Row, Table
+from harness.words import printable
 
 _SPECIAL = {
     "\\": r"\textbackslash{}",
@@ -22,12 +23,14 @@ _SPECIAL = {
     "→": r"$\rightarrow$",
     "×": r"$\times$",
     "†": r"\textdagger{}",
+    "`": r"\textasciigrave{}",
+    '"': r"\textquotedbl{}",
 }
 
 
 def escape(words: str) -> str:
     """Words with LaTeX's special characters made harmless; accented letters stay (UTF-8 is LaTeX's default)."""
-    words = re.sub("|".join(map(re.escape, _SPECIAL)), lambda found: _SPECIAL[found.group()], " ".join(words.split()))
+    words = re.sub("|".join(map(re.escape, _SPECIAL)), lambda found: _SPECIAL[found.group()], printable(words))
     # After the \\ of the row before, a bracket would be read as its option.
     return "{[}" + words[1:] if words.startswith("[") else words
 

@@ -4,21 +4,50 @@ A missing number is "–", never 0; a negative one has a minus sign (−), not a
 """
 
 import math
+import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from urllib.parse import quote
+
+from harness.words import printable
 
 DASH = "–"
 MINUS = "−"
 
 
+# What would begin a heading, a list, a quotation, a rule, a fence or the target of a reference.
+_OPENS = re.compile(r"#{1,6}(?=\s|$)|[-+](?=\s|$)|>|=+$|-+$|\[[^\]]*\]:|\d{1,9}(?=[.)](?:\s|$))")
+# Underscores inside words, lone ampersands and brackets before anything but an address are harmless.
+_MARKS = re.compile(r"[\\`*<|~$]|(?<!\w)_|_(?!\w)|_(?=_)|(?<=_)_|&(?=#?\w+;)|(?<=\])\(|!(?=\[)")
+
+
 def text(words: str) -> str:
     """Words as markdown that shows exactly them, on one line, inside a paragraph, a list or a table cell."""
-    # Underscores inside words, single tildes, lone ampersands and brackets before anything but an address are harmless.
-    return re.sub(
-        r"[\\`*<|]|(?<!\w)_|_(?!\w)|~(?=~)|&(?=#?\w+;)|(?<=\])\(|!(?=\[)",
-        lambda found: "\\" + found[0],
-        " ".join(words.split()),
-    )
+    marked = _MARKS.sub(lambda found: "\\" + found[0], printable(words))
+    opens = _OPENS.match(marked)
+    if opens is None:
+        return marked
+    # A digit cannot be escaped; what follows the number can.
+    place = opens.end() if marked[0].isdigit() else 0
+    return f"{marked[:place]}\\{marked[place:]}"
+
+
+def inside(words: str) -> str:
+    """Words as the text of a link or a picture: as `text`, and their own brackets end nothing."""
+    return re.sub(r"(?<!\\)[\[\]]", lambda found: "\\" + found[0], text(words))
+
+
+def code(words: str) -> str:
+    """Words as code; where a code span cannot show exactly them in any place, as `text`."""
+    shown = printable(words)
+    if not shown or "|" in shown or "`" in shown:
+        return text(words)
+    return f"`{shown}`"
+
+
+def address(path: str) -> str:
+    """A relative path as the address of a link or a picture: whatever has a meaning there is written by its bytes."""
+    return quote(os.fsencode(path), safe="/._-~+,=")
 
 
 def number(value: float | None, decimals: int) -> str:

@@ -9,7 +9,7 @@ from harness import charts, result_tables
 from harness.claims import ClaimResult
 from harness.compare import VERDICTS
 from harness.figures import Figure
-from harness.markdown import DASH, MINUS, anchor, counted, number, text
+from harness.markdown import DASH, MINUS, address, anchor, code, counted, inside, number, text
 from harness.markdown import table as grid
 from harness.records import Record
 from harness.sections import Section
@@ -161,7 +161,10 @@ def _section(section: Section, figures: Sequence[Figure], picture: Callable[[Rec
         how = "Gain over random initialisation; ± is the standard deviation of the difference of two single runs."
         parts += ["### Pretrained against random", how, *gains]
     if figures:
-        parts += ["### Figures", *(f"![{text(figure.alt)}](figures/{figure.name})" for figure in figures)]
+        parts += [
+            "### Figures",
+            *(f"![{inside(figure.alt)}]({address(f'figures/{figure.name}')})" for figure in figures),
+        ]
     left_out = []
     for table in (*section.paper.tables, *section.paper.figures):
         if not section.was_run(table) and section.records and not section.comparable:
@@ -222,20 +225,20 @@ def _provenance(section: Section) -> list[str]:
     seeds = len({record.seed for record in records})
     days = sorted({record.created[:10] for record in records})
     devices = " and ".join(sorted({record.device_kind for record in records}))
-    commits = ", ".join(sorted({f"`{record.commit[:12]}`" for record in records}))
+    commits = ", ".join(sorted({code(record.commit[:12]) for record in records}))
     if any(record.dirty for record in records):
         commits += " with uncommitted changes"
     recipe = f"recipe `{section.recipe_hash[:8]}`"
     if section.recipe is not None and section.recipe["hash"] != section.recipe_hash:
         recipe += f", not the present one (`{section.recipe['hash'][:8]}`)"
     days = days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"
-    data = ", ".join(f"{name} `{value}`" for name, value in sorted(section.fingerprints.items()))
+    data = ", ".join(f"{text(name)} {code(value)}" for name, value in sorted(section.fingerprints.items()))
     lines = [
         f"{len(records)} records, {seeds} seed{'s'[: seeds > 1]}, on {devices}, {days}, commit {commits}, {recipe}.",
         f"Data: {data}.",
     ]
     rows = {(table.id, row.id) for table in (*section.paper.tables, *section.paper.figures) for row in table.rows}
-    if strays := sorted({f"`{r.table}.{r.row}`" for r in records if (r.table, r.row) not in rows}):
+    if strays := sorted({code(f"{r.table}.{r.row}") for r in records if (r.table, r.row) not in rows}):
         lines.append(f"**Some records belong to no row of the tables** and are not shown: {', '.join(strays)}.")
     return lines
 
@@ -254,7 +257,7 @@ def _claims(section: Section) -> list[str]:
 
 
 def _claim(claim: ClaimResult, with_numbers: bool) -> str:
-    remarks = [claim.where]
+    remarks = [text(claim.where)]
     if claim.printed_holds is not None:
         own = "true of the paper's own tables"
         remarks.append(own if claim.printed_holds else "**contradicted by the paper's own tables**")
@@ -318,7 +321,7 @@ def _pictures(section: Section, picture: Callable[[Record, str], str | None]) ->
             kind = PICTURES.get(name.rpartition("__")[2], OTHER_PICTURES)
             shown, what = sheets.setdefault(kind, {}), (*row, *record.columns)
             seen = met.setdefault(kind, set())
-            if len(shown) < SHEETS and what not in seen and (address := picture(record, name)) is not None:
+            if len(shown) < SHEETS and what not in seen and (place := picture(record, name)) is not None:
                 # Two tables may rest on one result, whose picture both have.
                 result = tuple(sorted(record.stages.items())) or what
                 new = result not in seen
@@ -328,7 +331,7 @@ def _pictures(section: Section, picture: Callable[[Record, str], str | None]) ->
                     where = (
                         f"{record.table} {record.row}{which}, {record.dataset} split {record.split}, seed {record.seed}"
                     )
-                    shown[what] = f"![{kind[2]}: {text(where)}]({address})\n\n{text(where)}"
+                    shown[what] = f"![{kind[2]}: {inside(where)}]({place})\n\n{text(where)}"
     kinds = [kind for kind in (*PICTURES.values(), OTHER_PICTURES) if sheets.get(kind)]
     return [part for kind in kinds for part in (f"### {kind[0]}", kind[1], *sheets[kind].values())]
 
@@ -346,7 +349,7 @@ def _departures(section: Section) -> list[str]:
     lines = []
     for one in listed:
         why = f" Why: {text(one['reason'])}" if one.get("reason") else ""
-        lines.append(f"- `{one['id']}`: {text(one['what'])}{why}")
+        lines.append(f"- {code(one['id'])}: {text(one['what'])}{why}")
     return ["### Departures from the paper or its authors' code", "\n".join(lines)]
 
 
@@ -358,13 +361,13 @@ def _data(section: Section) -> list[str]:
     for *where, tally in tallies:
         # Questions by type stand under their table.
         shown = sorted((name, count) for name, count in tally if not name.startswith(("correct", "asked_")))
-        counts.add((*where, ", ".join(f"{name} {count}" for name, count in shown) or DASH))
+        counts.add((*map(text, where), text(", ".join(f"{name} {count}" for name, count in shown)) or DASH))
     for dataset, files in listed:
         files = sorted(files)
         if len(files) > LISTS:
             digest = hashlib.sha256("".join(f"{name} {value}\n" for name, value in files).encode()).hexdigest()
             files = [(f"all {len(files)} list files, one line of name and sha256 each", digest)]
-        lists.update((dataset, text(name), f"`{value[:16]}`") for name, value in files)
+        lists.update((text(dataset), text(name), code(value[:16])) for name, value in files)
     parts = ["### Data", grid(["Dataset", "split", "protocol", "counts"], sorted(counts), words=range(4))]
     if lists:
         parts.append(grid(["Dataset", "list file", "sha256, first 16 digits"], sorted(lists), words=range(3)))
@@ -376,7 +379,7 @@ def _environment(section: Section) -> list[str]:
     for machine in {frozenset(record.environment.items()) for record in section.records}:
         for name, value in machine:
             found.setdefault(name, set()).add(value)
-    rows = [[name, text("; ".join(sorted(values)))] for name, values in sorted(found.items())]
+    rows = [[text(name), text("; ".join(sorted(values)))] for name, values in sorted(found.items())]
     return ["### Environment", grid(["What", "value"], rows, words=(0, 1))] if rows else []
 
 

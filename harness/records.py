@@ -16,19 +16,33 @@ from harness.errors import UsageError
 SCHEMA_VERSION = 1
 
 # A part of a file name: nothing that climbs out of the store or hides a file.
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$")]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$", max_length=100)]
+Picture = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*\.(png|svg)$", max_length=255)]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+StageName = Annotated[str, Field(pattern=r"^[a-z0-9][A-Za-z0-9._:-]*$", max_length=200)]
+# Words that come from outside, such as names of classes and of processors; pages escape whatever is in them.
+Words = Annotated[str, Field(max_length=10_000)]
+# A negative one is judged INVALID, not lost.
+Count = Annotated[int, Field(ge=-(10**15), le=10**15)]
+# What is larger has diverged, and sums and squares of it would overflow.
+LARGEST = 1e30
 
 
-def _null_is_nan(values: dict[str, float | None]) -> dict[str, float]:
-    if None not in values.values():
+def _no_number_is_nan(values: dict[str, float | None]) -> dict[str, float]:
+    """Null, and what has diverged, as nan."""
+    if all(value is not None and -LARGEST <= value <= LARGEST for value in values.values()):
         return values
-    return {name: math.nan if value is None else value for name, value in values.items()}
+    return {name: _number(value) for name, value in values.items()}
 
 
-def _null_in_curve_is_nan(curves: dict[str, list[float | None]]) -> dict[str, list[float]]:
-    if not any(None in curve for curve in curves.values()):
+def _no_number_in_curve_is_nan(curves: dict[str, list[float | None]]) -> dict[str, list[float]]:
+    if all(value is not None and -LARGEST <= value <= LARGEST for curve in curves.values() for value in curve):
         return curves
-    return {name: [math.nan if value is None else value for value in curve] for name, curve in curves.items()}
+    return {name: [_number(value) for value in curve] for name, curve in curves.items()}
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None or not -LARGEST <= value <= LARGEST else value
 
 
 class Outcomes(BaseModel):
@@ -40,11 +54,11 @@ class Outcomes(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     # the group that each video belongs to (UCF101: class and group, "Archery_g01"): the clusters of the bootstrap
-    groups: list[str]
+    groups: list[Words]
     # how many clips of each video were scored: 1 where clips are pooled before the decision
-    trials: int
+    trials: Annotated[int, Field(le=1_000_000)]
     # metric id -> how many of a video's trials were right, 0..trials, one number per video
-    hits: dict[str, list[int]]
+    hits: dict[Words, list[Annotated[int, Field(ge=-1_000_000, le=1_000_000)]]]
 
 
 class Record(BaseModel):
@@ -65,9 +79,9 @@ class Record(BaseModel):
     columns: list[Name] = Field(min_length=1)
     # the dataset that was tested on ("ucf101"), and its official split, counted from 1
     dataset: Name
-    split: int = Field(ge=0)
+    split: int = Field(ge=0, le=1000)
     # the seed of the run: records that differ only here are replicates
-    seed: int = Field(ge=0)
+    seed: int = Field(ge=0, le=2**31)
     # the recipe's scale; only "paper" is compared with printed numbers
     scale: Literal["tiny", "small", "paper"]
     # what the lists hold, against the official ones; only "full" is compared with printed numbers
@@ -75,43 +89,43 @@ class Record(BaseModel):
     # the dataset's fingerprint: the scope and 12 hex digits over lists, paths and sizes
     fingerprint: Name
     # list file name -> sha256 of its text, with line ends as published
-    lists: dict[str, str]
+    lists: dict[Words, Sha256]
     # the evaluation protocol and the version of its code: raised whenever its numbers move
     protocol: Name
-    protocol_version: int = Field(ge=1)
+    protocol_version: int = Field(ge=1, le=10_000)
     # hash of the resolved recipe
     recipe_hash: str = Field(pattern=r"^[0-9a-f]{8,64}$")
     # the kind of device that computed the scores
     device_kind: Literal["cpu", "cuda"]
     # metric id -> value in the unit of its column (percent: 0..100)
-    scores: Annotated[dict[str, float | None], AfterValidator(_null_is_nan)]
+    scores: Annotated[dict[Words, float | None], AfterValidator(_no_number_is_nan)]
     # what was counted; harness/validity.py says which names are checked against each other
-    counts: dict[str, int]
+    counts: dict[Name, Count]
     # per-video outcomes, where a score is a share of right answers
     outcomes: Outcomes | None = None
     # name -> one value per epoch, such as train_loss, validation_accuracy
-    curves: Annotated[dict[str, list[float | None]], AfterValidator(_null_in_curve_is_nan)] = {}
+    curves: Annotated[dict[Words, list[float | None]], AfterValidator(_no_number_in_curve_is_nan)] = {}
     # retrieval examples: {query, query_class, neighbours: [{video, class, correct}]}
     examples: list[dict[str, Any]] = []
     # names of test videos that are shorter than a clip: their clips repeat them from the start
-    short_videos: list[str] = []
+    short_videos: list[Words] = []
     # names of picture files that lie beside the record
-    pictures: list[str] = []
+    pictures: list[Picture] = []
     # stage kind -> stage key: where the checkpoints and features of this result are
-    stages: dict[str, str] = {}
+    stages: dict[StageName, Name] = {}
     # the part of the resolved recipe that made the result
     settings: dict[str, Any]
     # ids of the recipe's departures from the paper that were in force
-    departures: list[str] = []
+    departures: list[Name] = []
     # versions, processor, accelerator, determinism switches
-    environment: dict[str, str]
+    environment: dict[Name, Words]
     # the commit of the working tree, and whether it held uncommitted changes
-    commit: str
+    commit: str = Field(pattern=r"^([0-9a-f]{4,64}|unknown)$")
     dirty: bool
     # when the run ended: UTC, ISO 8601, to the second
     created: str = Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(Z|\+00:00)$")
     # how long the run took, its cached stages not counted
-    seconds: float
+    seconds: float = Field(ge=0, allow_inf_nan=False)
     # the command that makes this record again
     command: str
 

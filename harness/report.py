@@ -18,7 +18,7 @@ from harness.claims import Claim
 from harness.compare import VERDICTS
 from harness.errors import UsageError
 from harness.figures import Figure
-from harness.markdown import DASH, counted, text
+from harness.markdown import DASH, address, counted, text
 from harness.markdown import table as grid
 from harness.records import Record
 from harness.sections import Section, sections
@@ -129,7 +129,7 @@ def _build(
 
     def picture(record: Record, name: str) -> str | None:
         path = (store / record.key()).with_name(name)
-        return Path(os.path.relpath(path, folder)).as_posix() if path.is_file() else None
+        return address(Path(os.path.relpath(path, folder)).as_posix()) if path.is_file() else None
 
     drawn = {
         key: [[*charts.figures(section), *protocol_charts.figures(section)] for section in parts]

@@ -6,7 +6,7 @@ from statistics import fmean
 
 from harness import charts
 from harness.compare import Judgement
-from harness.markdown import DASH, number, probability, signed, text
+from harness.markdown import DASH, code, number, probability, signed, text
 from harness.markdown import table as grid
 from harness.records import Record
 from harness.sections import Section
@@ -86,7 +86,7 @@ def _ratios(found: Mapping[str, Sequence[float]]) -> str:
         mean = fmean(finite) if finite else None
         spread = f" ({number(min(finite), 2)} to {number(max(finite), 2)})" if len(finite) > 1 else ""
         remark = f" ({len(values) - len(finite)} not a number)" if len(finite) < len(values) else ""
-        shown.append((math.inf if mean is None else mean, f"`{name}` {number(mean, 2)}{spread}{remark}"))
+        shown.append((math.inf if mean is None else mean, f"{code(name)} {number(mean, 2)}{spread}{remark}"))
     return ", ".join(words for _, words in sorted(shown)) or "none"
 
 

@@ -54,7 +54,7 @@ def record(score=65.6, *, split=1, seed=0, metric="accuracy", **changes) -> Reco
         "scale": "paper",
         "scope": "full",
         "fingerprint": "full-0123456789ab",
-        "lists": {"testlist01.txt": "aa"},
+        "lists": {"testlist01.txt": "aa" * 32},
         "protocol": "recognition",
         "protocol_version": 1,
         "recipe_hash": "00c0ffee",
@@ -388,7 +388,7 @@ def test_a_record_that_cannot_be(change):
         {"protocol_version": 2},
         {"recipe_hash": "deadbeef"},
         {"fingerprint": "full-ba9876543210"},
-        {"lists": {"testlist01.txt": "bb"}},
+        {"lists": {"testlist01.txt": "bb" * 32}},
         {"counts": {"listed": 5000, "decoded": 5000, "total": 5000}},
         {"seed": 0},  # the same run again, with another score
     ],
