@@ -306,6 +306,11 @@ def _natural(name: str) -> tuple:
     return [int(part) if place % 2 else part for place, part in enumerate(parts)], name
 
 
+def frame_number(name: str) -> tuple:
+    """What tells a frame from the others of its folder: text and numbers of its name, whatever its padding and extension."""
+    return tuple(_natural(os.path.splitext(name)[0])[0])
+
+
 def canonical_hash(entries: Iterable[str]) -> str:
     """sha256 of what lists say, whatever their order, blanks and line ends: sorted entries, single blanks."""
     return hashlib.sha256("\n".join(sorted(" ".join(entry.split()) for entry in entries)).encode()).hexdigest()

@@ -4,27 +4,34 @@ A frame's index is its place in decoding order: AVI carries no presentation time
 never by seeking to a time. Only the frames that are wanted are converted to RGB, by one reformatter that keeps its
 conversion tables from frame to frame; the rest are decoded and dropped (0.1 ms each at 320x240).
 
-A folder of jpg or png files is a video too: its frames are the files in the order of the numbers in their names. Of those,
-only the frames that are wanted are read.
+Frames come as FFmpeg's own command gives them: of the best video stream (never a cover picture), turned and mirrored as the
+display matrix says, in the size of the stream's first frame if it changes on the way. Pixels that are not square stay
+as they are, and so do interlaced frames.
+
+A folder of jpg or png files is a video too: `images` reads those.
 """
 
 from __future__ import annotations
 
+import math
 import os
 import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import av
 import numpy as np
+from av.sidedata.sidedata import Type
+from av.stream import Disposition
 from av.video.reformatter import VideoReformatter
-from PIL import Image
 
-from suite.datasets import lists
+from suite import files
 from suite.errors import InputError
+from suite.video import containers, damage, images
 
 if TYPE_CHECKING:
     import torch
@@ -42,10 +49,10 @@ class Reader:
         return Reader, ()
 
     def frames(self, path: str | Path, indices: Sequence[int]) -> np.ndarray:
-        """Full-size RGB frames at `indices` (counted from 0, any order, repeats allowed): uint8 [N, H, W, 3].
+        """Frames at `indices` (counted from 0, any order, repeats allowed) as displayed, RGB: uint8 [N, H, W, 3].
 
-        Raises InputError, naming the file, if it cannot be opened or decoded or ends before the last index, and if the
-        images of a folder are of different sizes.
+        All are of the size of the video's first frame, whichever are asked for. Raises InputError, naming the file, if it
+        cannot be opened or decoded or ends before the last index, and if the images of a folder are of different sizes.
         """
         slots: dict[int, list[int]] = {}
         for slot, index in enumerate(indices):
@@ -54,19 +61,18 @@ class Reader:
             raise ValueError(f"frame indices must be at least one and not negative, not {list(indices)}")
         last = max(slots)
         if os.path.isdir(path):
-            return _images(path, slots)
-        result, height, width = None, 0, 0
-        with _opened(path) as frames:
-            count = 0
-            for index, frame in enumerate(frames):
+            return images.read_all(path, slots)
+        count = 0
+        with _opened(path) as source:
+            for index, frame in enumerate(source.frames()):
+                if not index:
+                    height, width = frame.height, frame.width
+                    turn = _Turn.of(frame)
+                    result = np.empty((len(indices), *turn.size(height, width), 3), np.uint8)
                 if index in slots:
-                    if result is None:
-                        height, width = frame.height, frame.width
-                        result = np.empty((len(indices), height, width, 3), np.uint8)
                     first, *others = slots[index]
-                    # A stream that changes its size half way comes out in the size of the first wanted frame.
                     rgb = self._reformatter.reformat(frame, width, height, "rgb24", threads=1)
-                    result[first] = _pixels(rgb)
+                    result[first] = turn.apply(_pixels(rgb))
                     for other in others:
                         result[other] = result[first]
                 count = index + 1
@@ -78,7 +84,7 @@ class Reader:
 
 
 def count_frames(path: str | Path) -> int:
-    """Number of frames that decode. Raises InputError, naming the file, if it cannot be decoded or is cut short."""
+    """Number of frames that decode. Raises InputError, naming the file, if it cannot be decoded or is damaged."""
     return inspect(path).frames
 
 
@@ -113,31 +119,22 @@ class Inspection:
 def inspect(path: str | Path) -> Inspection:
     """Decode a whole video.
 
-    Raises InputError, naming the file, if it cannot be opened or decoded, has no frame, or is cut short. Headers alone
-    are no proof of that (real HMDB51 files have one frame less than their header says): a file counts as cut short if
-    it has fewer bytes than its header promises, and fewer frames or a damaged last one. The images of a folder must be of
-    one size.
+    Raises InputError, naming the file, if it cannot be opened or decoded, has no frame, or is certainly damaged
+    (`damage.certain`). The images of a folder must be of one size.
     """
     if os.path.isdir(path):
-        files = _frame_files(path)
-        first = _image(files[0])
-        for file in files[1:]:
-            _image(file, first.shape)
-        return Inspection(len(files), ((first.shape[1], first.shape[0]),))
-    count, sizes, damaged = 0, {}, False
-    with _opened(path) as frames:
-        for frame in frames:
-            sizes[frame.width, frame.height] = None
-            count, damaged = count + 1, frame.is_corrupt
-        promised = frames.promised
-    if not count:
+        found = images.frame_files(path)
+        first = images.read(found[0])
+        for file in found[1:]:
+            images.read(file, first.shape)
+        return Inspection(len(found), ((first.shape[1], first.shape[0]),))
+    with _opened(path) as source:
+        facts, sizes, notes = _examine(source)
+    if reason := damage.certain(facts):
+        raise InputError(f"{path}: {reason}; get the file again or leave the video out")
+    if not facts.frames:
         raise InputError(f"{path}: not one frame can be decoded; get the file again or leave the video out")
-    missing = _missing_bytes(path)
-    if missing and (count < promised or damaged):
-        raise InputError(
-            f"{path}: cut short, {missing} bytes missing ({count} of {promised} frames); get the file again"
-        )
-    return Inspection(count, tuple(sizes), promised or None)
+    return Inspection(facts.frames, sizes, facts.promised, notes)
 
 
 class ResizedVideos:
@@ -165,73 +162,161 @@ class ResizedVideos:
         return frames[places.tolist()]
 
 
-class _Frames:
-    """Iterates over the decoded frames of a file; `promised` is the number its header gives, 0 if none."""
+class _Source:
+    """An open file and the stream of it that is the video."""
 
-    def __init__(self, container) -> None:
-        stream = container.streams.video[0]
+    def __init__(self, container, file: BinaryIO) -> None:
+        self.container, self.file = container, file
+        self.stream = _best(container)
         # Parallelism is over videos: threads inside one decoder would only fight for the same cores.
-        stream.thread_type = "NONE"
-        self.promised = stream.frames
-        self._decoded = container.decode(stream)
+        self.stream.thread_type = "NONE"
 
-    def __iter__(self) -> Iterator[av.VideoFrame]:
-        return self._decoded
+    def frames(self) -> Iterator[av.VideoFrame]:
+        """All frames; an FFmpegError at the first packet that does not decode, but for those before the first key frame."""
+        begun = False
+        for packet in self.container.demux(self.stream):
+            begun = begun or packet.is_keyframe
+            try:
+                decoded = packet.decode()
+            except av.FFmpegError:
+                # A recording begins anywhere, and what its first packets are decoded from may lie before it.
+                if begun:
+                    raise
+                continue
+            for frame in decoded:
+                begun = True
+                yield frame
 
 
 @contextmanager
-def _opened(path: str | Path) -> Iterator[_Frames]:
-    """Open `path` and give its frames; whatever FFmpeg refuses becomes an InputError that names the file."""
+def _opened(path: str | Path) -> Iterator[_Source]:
+    """Open `path`; whatever FFmpeg refuses becomes an InputError that names the file."""
     try:
-        # "file:" so that no file name is taken for a protocol; some HMDB51 files have metadata that is not UTF-8.
-        with av.open(f"file:{path}", metadata_errors="replace") as container:
-            if not container.streams.video:
-                raise InputError(f"{path}: holds no video stream; get the file again or leave the video out")
-            yield _Frames(container)
+        # The open file and not its name: nothing else than a regular file is read, and no name is taken for a protocol.
+        # Some HMDB51 files have metadata that is not UTF-8.
+        with files.open_regular(path) as file, av.open(file, metadata_errors="replace") as container:
+            yield _Source(container, file)
+    except _NoVideo:
+        raise InputError(
+            f"{path}: holds no video that can be decoded; get the file again or leave the video out"
+        ) from None
     except FileNotFoundError:
         raise InputError(f"{path}: no such video; check the data root and the list files") from None
-    except av.FFmpegError as error:
-        reason = error.strerror or type(error).__name__
+    except (av.FFmpegError, OSError, IndexError) as error:
+        # An IndexError is what PyAV makes of a stream that turns up on the way, in a damaged MPEG-TS.
+        reason = getattr(error, "strerror", None) or type(error).__name__
         raise InputError(f"{path}: cannot be decoded ({reason}); get the file again or leave the video out") from None
 
 
-def _frame_files(folder: str | Path) -> list[Path]:
-    """The images of a folder of frames. Raises InputError, naming it, if there are none."""
-    try:
-        files = lists.frame_files(Path(folder))
-    except OSError as error:
-        raise InputError(f"{folder}: cannot be listed ({error.strerror}); check the folder") from None
-    if not files:
-        raise InputError(f"{folder}: holds no jpg or png file; get the folder again or leave the video out")
-    return files
+class _NoVideo(Exception):
+    """A file without a video stream for which there is a decoder."""
 
 
-def _images(folder: str | Path, slots: dict[int, list[int]]) -> np.ndarray:
-    """Images of a folder of frames, each (by its index) in the places it is wanted: uint8 [N, H, W, 3]."""
-    files, last = _frame_files(folder), max(slots)
-    if last >= len(files):
-        raise InputError(f"{folder}: ends after {len(files)} frames, frame {last} was expected; get the folder again")
-    first = _image(files[min(slots)])
-    result = np.empty((sum(map(len, slots.values())), *first.shape), np.uint8)
-    for index, places in slots.items():
-        result[places] = _image(files[index], first.shape)
-    return result
+def _best(container) -> av.VideoStream:
+    """The video stream that FFmpeg takes for the best, of those that are not cover pictures."""
+    streams = [
+        stream
+        for stream in container.streams.video
+        if stream.codec_context and not stream.disposition & Disposition.attached_pic
+    ]
+    if not streams:
+        raise _NoVideo
+    best = container.streams.best("video")
+    return best if best in streams else max(streams, key=lambda stream: stream.width * stream.height)
 
 
-def _image(path: Path, shape: tuple[int, ...] = ()) -> np.ndarray:
-    """An image file as RGB: uint8 [H, W, 3]. Raises InputError, naming it, if it cannot be read or has another shape."""
-    try:
-        with Image.open(path) as image:
-            pixels = np.asarray(image.convert("RGB"))
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise InputError(f"{path}: cannot be decoded ({reason}); get the file again or leave the video out") from None
-    if shape and pixels.shape != shape:
-        raise InputError(
-            f"{path}: is {pixels.shape[1]}x{pixels.shape[0]}, other frames of the folder are {shape[1]}x{shape[0]}; "
-            f"get the folder again"
-        )
-    return pixels
+def _examine(source: _Source) -> tuple[damage.Facts, tuple[tuple[int, int], ...], tuple[str, ...]]:
+    """Read a file to its end: facts for the judgement, sizes of its frames as displayed, and notes."""
+    container, stream = source.container, source.stream
+    layout = containers.layout(source.file, container.format.name)
+    timed = containers.has_times(container.format.name)
+    indexed = len(stream.index_entries)
+    frames = packets = failed = skipped = 0
+    damaged, cut, begun, turn = None, False, False, _Turn()
+    ended, sizes = Fraction(0), {}
+    # Where other streams tell how long the file should be, they are read too.
+    for packet in container.demux(*container.streams if timed else (stream,)):
+        if timed and packet.pts is not None:
+            ended = max(ended, (packet.pts + (packet.duration or 0)) * packet.time_base)
+        if packet.stream is not stream:
+            continue
+        if packet.size or packet.dts is not None:  # not the empty one that ends the stream
+            packets, cut = packets + 1, packet.is_corrupt
+        begun = begun or packet.is_keyframe
+        try:
+            decoded = packet.decode()
+        except av.FFmpegError:
+            failed, skipped = failed + begun, skipped + (not begun)
+            continue
+        for frame in decoded:
+            if not frames:
+                turn, begun = _Turn.of(frame), True
+            if frame.is_corrupt and damaged is None:
+                damaged = frames
+            height, width = turn.size(frame.height, frame.width)
+            sizes[width, height] = None
+            frames += 1
+    facts = damage.Facts(
+        frames=frames,
+        packets=packets,
+        header=stream.frames,
+        indexed=indexed,
+        failed=failed,
+        damaged=damaged,
+        cut=cut,
+        seconds=Fraction(container.duration or 0, av.time_base) if timed else Fraction(0),
+        ended=ended,
+        layout=layout,
+    )
+    notes = [f"{skipped} packets before its first key frame do not decode"] if skipped else []
+    return facts, tuple(sizes), (*notes, *turn.notes(), *damage.remarks(facts))
+
+
+# Degrees by which a display matrix may miss a quarter turn, as FFmpeg has it.
+_TOLERANCE = 1.0
+
+
+@dataclass(frozen=True)
+class _Turn:
+    """How frames are turned to be displayed: rows and columns exchanged first, then each mirrored or not."""
+
+    exchanged: bool = False
+    rows: bool = False
+    columns: bool = False
+    skewed: int = 0  # degrees of a matrix that is no quarter turn; such frames are left as they are
+
+    @classmethod
+    def of(cls, frame: av.VideoFrame) -> _Turn:
+        """From the display matrix of a frame, or of its stream, which decoders copy to it."""
+        found = frame.side_data.get(Type.DISPLAYMATRIX)
+        if found is None:
+            return cls()
+        # The place (x, y) is displayed at (a x + c y, b x + d y).
+        a, b, _, c, d, *_ = struct.unpack("=9i", bytes(found))
+        degrees = math.degrees(math.atan2(b, a))
+        if abs(degrees - 90 * round(degrees / 90)) > _TOLERANCE:
+            return cls(skewed=round(degrees))
+        if abs(a) >= abs(b):
+            return cls(False, rows=d < 0, columns=a < 0)
+        return cls(True, rows=b < 0, columns=c < 0)
+
+    def size(self, height: int, width: int) -> tuple[int, int]:
+        """(height, width) as displayed."""
+        return (width, height) if self.exchanged else (height, width)
+
+    def apply(self, pixels: np.ndarray) -> np.ndarray:
+        """A view of a frame, uint8 [H, W, 3], as displayed."""
+        if self.exchanged:
+            pixels = pixels.swapaxes(0, 1)
+        return pixels[:: -1 if self.rows else 1, :: -1 if self.columns else 1]
+
+    def notes(self) -> tuple[str, ...]:
+        """What is said of it."""
+        if self.skewed:
+            return (f"its header turns it by {self.skewed} degrees, which is left out",)
+        if self.exchanged or self.rows or self.columns:
+            return ("turned or mirrored as its header says",)
+        return ()
 
 
 def _pixels(frame: av.VideoFrame) -> np.ndarray:
@@ -239,14 +324,3 @@ def _pixels(frame: av.VideoFrame) -> np.ndarray:
     plane = frame.planes[0]
     rows = np.frombuffer(plane, np.uint8).reshape(frame.height, plane.line_size)
     return rows[:, : frame.width * 3].reshape(frame.height, frame.width, 3)
-
-
-def _missing_bytes(path: str | Path) -> int:
-    """Bytes that the RIFF header of an AVI file promises and the file does not have; 0 for other formats."""
-    with open(path, "rb") as file:
-        head = file.read(12)
-        file.seek(0, 2)
-        size = file.tell()
-    if len(head) < 12 or head[:4] != b"RIFF" or head[8:] != b"AVI ":
-        return 0
-    return max(0, struct.unpack("<I", head[4:8])[0] + 8 - size)
