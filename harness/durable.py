@@ -1,6 +1,7 @@
-"""Files that are whole after a power cut: flushed to the disk before they are renamed into place."""
+"""Files that are whole after a power cut, and what becomes of those that are not: nothing is ever deleted."""
 
 import os
+import sys
 from contextlib import suppress
 from pathlib import Path
 
@@ -38,6 +39,22 @@ def flush(path: Path) -> None:
             raise
     finally:
         os.close(descriptor)
+
+
+def set_aside(path: Path, name: str, what: str, then: str) -> None:
+    """Move a damaged file or folder out of the way of a new one, as `<name>.damaged-1`, and say so on stderr.
+
+    Args:
+        what: what is wrong with it, with the file's name.
+        then: what becomes of it.
+    """
+    number = 1
+    while os.path.lexists(aside := path.with_name(f"{name}.damaged-{number}")):
+        number += 1
+    os.replace(path, aside)
+    line = f"damaged: {what}; set aside as {aside.name}, {then}"
+    # A name may hold bytes that are no text.
+    print(line.encode(errors="backslashreplace").decode(), file=sys.stderr, flush=True)
 
 
 def clear(folder: Path) -> None:

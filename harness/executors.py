@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from multiprocessing import connection, get_context, resource_tracker
 from pathlib import Path
 
-from harness import environment, scheduling, signals, worker
+from harness import environment, scheduling, signals, stage_folders, worker
 from harness.errors import StageError, UsageError
 from harness.plan import Plan, Stage
 from harness.progress import Display
@@ -45,6 +45,7 @@ def execute(
     plan: Plan, run: Callable, roots: dict[str, Path], runs: Path, machine: Machine, finished: Callable[[Stage], None]
 ) -> None:
     """Run every stage that is not done yet, each after its inputs. A stage that fails holds up only those that need it.
+    What is damaged is not done: it is set aside and said; what was made of it and is whole stays.
 
     Args:
         run: as in worker.Bench.
@@ -57,7 +58,7 @@ def execute(
         StageError: a stage failed; raised when all that does not need it is done.
         Finished stages are kept in all cases.
     """
-    done = {key for key, stage in plan.stages.items() if stage.done(runs)}
+    done = {key for key, stage in plan.stages.items() if stage_folders.settle(stage.folder(runs))}
     missing = [stage for stage in plan.stages.values() if stage.key not in done]
     commit = ("", False)
     if missing:

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 import pydantic_core
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from harness import files
+from harness import durable, files
 from harness.errors import UsageError
 
 SCHEMA_VERSION = 1
@@ -151,31 +151,42 @@ class Store:
         # One line per field: a person can read the file and a diff of it, and 3,783 outcomes stay on one line.
         fields = json.loads(record.model_dump_json())
         lines = (f" {json.dumps(name)}: {json.dumps(value, ensure_ascii=False)}" for name, value in fields.items())
-        beside = path.with_name(f".{path.name}.{os.getpid()}.part")
-        try:
-            beside.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
-            beside.replace(path)
-        finally:
-            beside.unlink(missing_ok=True)
+        durable.write(path, ("{\n" + ",\n".join(lines) + "\n}\n").encode())
         return path
+
+    def mend(self, paper: str) -> None:
+        """Set aside, and say, which records of a paper are no whole files; drop what killed runs had not finished.
+
+        A run does so before it writes its own again.
+        """
+        durable.clear(self.folder)
+        for path in map(Path, self._paths(paper)):
+            try:
+                if path.is_file():
+                    json.loads(path.read_bytes())
+            except ValueError:
+                then = "and written again by the run that made it"
+                durable.set_aside(path, path.name, f"{path} is no whole record", then)
+
+    def _paths(self, paper: str | None = None) -> list[str]:
+        top = self.folder if paper is None else self.folder / paper
+        return sorted(
+            f"{folder}/{name}"
+            for folder, folders, files in os.walk(top)
+            for name in (*folders, *files)
+            if name.endswith(".json") and not name.startswith(".")
+        )
 
     def read(self, paper: str | None = None) -> list[Record]:
         """Every record, or those of one paper, sorted by key. No folder means no records.
 
         Raises UsageError, one line that names the file, for a file that is no record or lies under another's key.
         """
-        top = self.folder if paper is None else self.folder / paper
-        paths = sorted(
-            f"{folder}/{name}"
-            for folder, folders, files in os.walk(top)
-            for name in (*folders, *files)
-            if name.endswith(".json") and not name.startswith(".")
-        )
         # The collector would walk through all that was read so far again and again, to find no cycle in it.
         collecting = gc.isenabled()
         gc.disable()
         try:
-            return [self._load(path) for path in paths]
+            return [self._load(path) for path in self._paths(paper)]
         finally:
             gc.freeze()
             gc.unfreeze()  # both together: straight to the oldest generation

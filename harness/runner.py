@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from harness import executors, golden, lock, plan, planning, stage_folders
+from harness import durable, executors, golden, lock, plan, planning, stage_folders
 from harness.errors import UsageError
 from harness.executors import Machine
 from harness.plan import DataFacts, Measurement, Plan, Request, Stage
@@ -247,7 +247,7 @@ def _gpus() -> int:
 
 
 def run_stage(
-    kind, config, inputs, roots, folder, device, workers, threads, tensorboard, progress
+    kind, config, inputs, roots, folder, device, workers, threads, tensorboard, progress, *, checkpoint_seconds=60.0
 ) -> tuple[dict, dict[str, str]]:
     """Run one stage of the suite in this process; returns its result and what it says of the device."""
     import gc
@@ -261,7 +261,7 @@ def run_stage(
         torch.set_num_threads(threads)
     if cuda:
         torch.cuda.set_device(device)
-    runtime = stages.Runtime(device=device, workers=workers, progress=progress, tensorboard=tensorboard)
+    runtime = stages.Runtime(device, workers, progress, tensorboard, checkpoint_seconds)
     try:
         result = stages.run(stages.Job(kind, config, inputs, roots, folder, runtime))
     finally:
@@ -293,6 +293,7 @@ def run(
     """
     written = Written(paper, recipe, request, data, built, runs, store, command)
     with lock.locked(runs):
+        store.mend(paper.key)
         executors.execute(built, run_stage, data.roots, runs, machine, written.finished)
     return written.records()
 
@@ -331,7 +332,7 @@ class Written:
         path = self._store.add(record)
         for picture in record.pictures:
             original = self._built.stages[measurement.stage].folder(self._runs) / picture.removeprefix(f"{path.stem}__")
-            shutil.copyfile(original, path.with_name(picture))
+            durable.write(path.with_name(picture), original.read_bytes())
         return record
 
 

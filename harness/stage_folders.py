@@ -9,7 +9,6 @@ import json
 import os
 import shutil
 import stat
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -129,13 +128,7 @@ def settle(folder: Path) -> bool:
 
 def set_aside(folder: Path, found: str) -> None:
     """Move a damaged folder out of the way of a new one, and say so."""
-    name, number = folder.name.removesuffix(".partial"), 1
-    while os.path.lexists(aside := folder.with_name(f"{name}.damaged-{number}")):
-        number += 1
-    os.replace(folder, aside)
-    line = f"damaged: {found}; set aside as {aside.name}, and computed again"
-    # A name may hold bytes that are no text.
-    print(line.encode(errors="backslashreplace").decode(), file=sys.stderr, flush=True)
+    durable.set_aside(folder, folder.name.removesuffix(".partial"), found, "and computed again")
 
 
 def _parsed(path: Path) -> dict:

@@ -1,16 +1,13 @@
 """A process that runs stages, one after another, and tells the run of them over a pipe.
 
-A stage writes into `<key>.partial` and is renamed into place when it is done, so that a folder under its key is always
-whole. A stage that was killed goes on from its last checkpoint; one that is asked to end (SIGTERM) writes one first.
+A stage that was killed goes on from its last checkpoint; one that is asked to end (SIGTERM) writes one first.
 """
 
 import errno
-import json
 import multiprocessing
 import multiprocessing.connection
 import os
 import re
-import shutil
 import signal
 import sys
 import threading
@@ -23,7 +20,7 @@ from datetime import UTC, datetime
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from harness import environment, signals
+from harness import environment, signals, stage_folders
 from harness.plan import Stage
 
 # Stages that can go on from what they left behind; the others start anew.
@@ -109,13 +106,25 @@ def _end_with_parent() -> None:
 def _work(
     stage: Stage, inputs: dict[str, Path], bench: Bench, stop: _Stop, channel: Connection
 ) -> tuple[str, str] | None:
-    """Run one stage in this process; returns None, or (kind of failure, message)."""
+    """Run one stage in this process, anew where what it left behind is damaged; returns None, or (kind of failure, message)."""
+    failure = _attempt(stage, inputs, bench, stop, channel)
+    if failure is not None and failure[0] == "damaged":
+        folder = stage.folder(bench.runs)
+        try:
+            stage_folders.set_aside(stage_folders.partial(folder), failure[1])
+        except OSError as error:
+            return _failed(stage_folders.partial(folder), error)
+        failure = _attempt(stage, inputs, bench, stop, channel)
+    return failure
+
+
+def _attempt(
+    stage: Stage, inputs: dict[str, Path], bench: Bench, stop: _Stop, channel: Connection
+) -> tuple[str, str] | None:
     folder = stage.folder(bench.runs)
-    partial = folder.with_name(f"{folder.name}.partial")
-    if stage.kind not in RESUMABLE:
-        shutil.rmtree(partial, ignore_errors=True)
+    partial = stage_folders.partial(folder)
     try:
-        partial.mkdir(parents=True, exist_ok=True)
+        stage_folders.begin(folder, resumes=stage.kind in RESUMABLE)
         before = _seconds_before(partial)
         started = time.monotonic()
         last_shown = 0.0
@@ -163,8 +172,7 @@ def _work(
             "environment": environment.describe() | used,
             "result": result,
         }
-        (partial / "result.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-        os.replace(partial, folder)
+        stage_folders.finish(folder, content)
     except SystemExit:
         return "stopped", ""
     except OSError as error:
@@ -177,6 +185,8 @@ def _work(
         # The suite's own errors are named by class: this module does not import the suite.
         if type(error).__name__ == "InputError":
             return "input", str(error)
+        if type(error).__name__ == "DamagedError":
+            return "damaged", str(error)
         if type(error).__name__ == "TrainingError":
             return "training", str(error)
         return _failed(partial, error)

@@ -4,6 +4,9 @@ import gc
 import json
 import math
 import multiprocessing
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -121,7 +124,7 @@ def test_a_write_that_fails_leaves_the_earlier_run(tmp_path, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "replace", full)
+    monkeypatch.setattr(os, "replace", full)
     with pytest.raises(OSError, match="No space left"):
         store.add(record(seconds=99.0))
     assert store.read() == [record()]
@@ -161,6 +164,36 @@ def test_pictures_and_halves_of_writes_are_no_records(tmp_path):
     path.with_name(f".{path.name}.77.part").write_text("{", encoding="utf-8")
     path.with_name("._c3d.json").write_bytes(b"\0\5\x16\7")  # left by macOS archives
     assert len(store.read()) == 1
+
+
+def test_a_run_sets_aside_records_that_are_not_whole(tmp_path, capsys):
+    store = Store(tmp_path)
+    whole, empty, half = (store.add(record(seed=seed)) for seed in (0, 1, 2))
+    empty.write_bytes(b"")
+    half.write_bytes(half.read_bytes()[:-3])
+    other = store.add(record(paper="srop"))
+    other.write_bytes(b"")
+    # Of a process that is gone, and of one that may yet finish it.
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    whole.with_name(f".{gone.pid}.part").write_bytes(b"{")
+    whole.with_name(f".{os.getpid()}.part").write_bytes(b"{")
+    store.mend("vcop")
+    assert store.read("vcop") == [record()]
+    names = {whole.name, f".{os.getpid()}.part", *(f"{path.name}.damaged-1" for path in (empty, half))}
+    assert {path.name for path in whole.parent.iterdir()} == names
+    assert other.exists()
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.partition(" is no whole record; ")[0] for line in lines] == [
+        f"damaged: {path}" for path in sorted((empty, half))
+    ]
+
+
+def test_a_record_that_is_there_already_is_not_written_again(tmp_path):
+    store = Store(tmp_path)
+    before = store.add(record()).stat()
+    after = store.add(record()).stat()
+    assert (before.st_ino, before.st_mtime_ns) == (after.st_ino, after.st_mtime_ns)
 
 
 @pytest.mark.parametrize("score", [math.nan, math.inf, -math.inf, None])
