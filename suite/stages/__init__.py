@@ -21,7 +21,7 @@ from pathlib import Path
 # kind -> the function that runs it, and its version.
 KINDS = {
     "synthetic": ("suite.stages.data.synthetic", 1),
-    "check-data": ("suite.stages.data.check_data", 1),
+    "check-data": ("suite.stages.data.check_data", 2),
     "frames": ("suite.stages.data.frames", 1),
     "flow": ("suite.stages.data.flow", 1),
     "import": ("suite.stages.training.import_checkpoint", 1),
