@@ -5,10 +5,11 @@
 A run is killed once each time it is started: all its processes at once, a stage's, a loader's, or the main one, by SIGKILL
 or SIGTERM. It must end by itself then, leave no process, and when it is done its files must be those of the reference run,
 byte for byte but for times and process numbers, with nothing left in the temporary folder or in /dev/shm. 200 kills take
-about two hours of two cores; CI makes a few (tests/harness/test_kills.py).
+about two hours of two cores.
 """
 
 import argparse
+import hashlib
 import os
 import random
 import re
@@ -85,8 +86,11 @@ class Run:
 
     def __init__(self, folder: Path, words: Iterable[str]):
         self.folder, self.mark = folder, f"{MARK}={folder}"
-        self.temporary = folder / "tmp"
-        self.temporary.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        # The same for every start in a folder, and short, as sockets need it.
+        digest = hashlib.sha256(str(folder).encode()).hexdigest()[:12]
+        self.temporary = Path(tempfile.gettempdir(), f"kills-{digest}")
+        self.temporary.mkdir(exist_ok=True)
         environment = os.environ | {MARK: str(folder), "TMPDIR": str(self.temporary), "PYTHONPATH": str(ROOT)}
         environment |= {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
         command = [sys.executable, "-m", "tests.campaign.briefly", *words, "--runs", "runs"]
@@ -158,6 +162,7 @@ def reference(folder: Path, words: Iterable[str]) -> float:
     run = Run(folder, words)
     ended = run.over(HANGS)
     run.end()
+    shutil.rmtree(run.temporary)
     if not ended or run.main.returncode != 0:
         raise SystemExit(f"the reference run failed; see {folder / 'log'}")
     return time.monotonic() - started
@@ -187,7 +192,10 @@ def killed(folder: Path, words: Iterable[str], draw: random.Random, most: int, s
         if not struck or (tally.hangs and tally.hangs[-1] == where):
             tally.failures.append(f"{where}: exit code {run.main.returncode}; see {folder / 'log'}")
             return kills
-    tally.leftovers += [f"{folder.name}: {path}" for path in sorted(run.temporary.rglob("*"))]
+    # PyTorch makes a cache there, one for all runs of a user.
+    left = (path for path in sorted(run.temporary.iterdir()) if not path.name.startswith("torchinductor"))
+    tally.leftovers += [f"{folder.name}: {path}" for path in left]
+    shutil.rmtree(run.temporary)
     tally.leftovers += [f"{folder.name}: {path}" for path in sorted(set(_shared_memory()) - shared)]
     return kills
 
