@@ -212,7 +212,6 @@ def test_a_report_of_records_with_anything_in_them(tmp_path):
         {"environment": {"a\nb": "c"}},
         {"environment": {"cpu": "x" * 10_001}},
         {"counts": {"a`b": 1}},
-        {"counts": {"a": -1}},
         {"counts": {"a": 10**400}},
         {"lists": {"a": "`x`"}},
         {"departures": ["a`b"]},
@@ -245,7 +244,4 @@ def test_numbers_of_any_size_make_a_report(tmp_path, number):
     ]
     built = report.build({"small": paper}, extreme, {}, [], folder=tmp_path, store=Path(tmp_path / "records"))
     report.write(built, tmp_path)
-    assert (
-        report.check(built, tmp_path) == []
-        or [line for line in report.check(built, tmp_path) if "not there" in line] == []
-    )
+    assert report.check(built, tmp_path) == []
