@@ -338,6 +338,10 @@ def evaluate(
     dataset: Annotated[
         str, typer.Option(help="ucf101 or hmdb51; aslan, yupenn and video-qa bring their own.")
     ] = "ucf101",
+    name: Annotated[
+        str | None,
+        typer.Option(parser=options.name, metavar="NAME", help="What reports call it; by default the file's name."),
+    ] = None,
     splits: Annotated[str, typer.Option(help="Official splits, comma-separated.")] = "1",
     paper: Annotated[
         str | None,
@@ -359,7 +363,7 @@ def evaluate(
 
     numbers = options.splits(splits)
     paper = paper or {"aslan": "mas", "yupenn": "mas", "video-qa": "vcop-curriculum"}.get(protocol, "vcop")
-    asked = runner.evaluation(checkpoint, backbone, protocol, dataset, numbers, runner.load_recipe(paper, scale))
+    asked = runner.evaluation(checkpoint, backbone, protocol, dataset, numbers, runner.load_recipe(paper, scale), name)
     request = _asked(seeds, device, skip_unreadable, everything=True)
     run = preparation.work_out(asked, runner.load_recipe(paper, scale), data_root, request, runs, glove=glove)
     run.data.roots["checkpoint"] = checkpoint.resolve()
@@ -372,7 +376,7 @@ def evaluate(
         print(line)
     names = [column.metric for column in asked.figures[0].columns]
     print(summary.of_evaluation(found, names))
-    print(f"\nrecords: {store.folder / 'imported'}")
+    print(f"\nrecords: {store.folder / 'imported'}; `report --records {store.folder} --out DIR` shows them on a page")
     preparation.refuse_faults(run.data)
 
 

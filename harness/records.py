@@ -61,6 +61,21 @@ class Outcomes(BaseModel):
     hits: dict[Words, list[Annotated[int, Field(ge=-1_000_000, le=1_000_000)]]]
 
 
+class Checkpoint(BaseModel):
+    """A checkpoint of another code base that was measured: it is what its content is, whatever it is called."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    # of the file's bytes
+    sha256: Sha256
+    # what reports call it
+    name: Words
+    # the network it was read into
+    backbone: Name
+    # the paper whose recipe gave pixels, clips and schedule
+    recipe: Name
+
+
 class Record(BaseModel):
     """One evaluation: scores of a row's columns on one split with one seed, what they rest on, where they came from.
 
@@ -111,6 +126,8 @@ class Record(BaseModel):
     short_videos: list[Words] = []
     # names of picture files that lie beside the record
     pictures: list[Picture] = []
+    # what was measured, where it is no network of the paper's; the row is then its backbone and 16 digits of its sha256
+    checkpoint: Checkpoint | None = None
     # stage kind -> stage key: where the checkpoints and features of this result are
     stages: dict[StageName, Name] = {}
     # the part of the resolved recipe that made the result

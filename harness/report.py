@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness import charts, figures, pages, protocol_charts
+from harness import charts, figures, imported, pages, protocol_charts
 from harness.claims import Claim
 from harness.compare import VERDICTS
 from harness.errors import UsageError
@@ -117,7 +117,7 @@ def _build(
     store: Path,
     protocol_versions: dict[str, int] | None,
 ) -> Report:
-    of_paper: dict[str, list[Record]] = {key: [] for key in papers}
+    of_paper: dict[str, list[Record]] = {key: [] for key in (*papers, imported.KEY)}
     for record in records:
         if record.paper not in of_paper:
             raise UsageError(f"{store / record.key()}: no paper {record.paper!r}; papers: {', '.join(papers)}")
@@ -137,6 +137,11 @@ def _build(
     }
     written = {INDEX: index(found)}
     written |= {f"{key}.md": pages.page(parts, drawn[key], picture) for key, parts in found.items()}
+    if checkpoints := of_paper[imported.KEY]:
+        written[INDEX] += (
+            f"\n## {imported.TITLE}\n\n[{len(checkpoints)} results]({imported.KEY}.md), judged against nothing.\n"
+        )
+        written[f"{imported.KEY}.md"] = imported.page(checkpoints)
     return Report(written, tuple(figure for of_sections in drawn.values() for some in of_sections for figure in some))
 
 

@@ -17,8 +17,9 @@ from harness import durable, executors, golden, lock, plan, planning, stage_fold
 from harness.errors import UsageError
 from harness.executors import Machine
 from harness.plan import DataFacts, Measurement, Plan, Request, Stage
-from harness.records import Outcomes, Record, Store
+from harness.records import Checkpoint, Outcomes, Record, Store
 from harness.tables import Paper
+from harness.words import printable
 
 # In force where a run was told to go on without videos that do not decode.
 SKIPPED = {
@@ -412,6 +413,7 @@ def _record(
         curves=final["result"].get("curves") or (trained["result"]["curves"] if trained else {}),
         examples=final["result"].get("examples", []),
         short_videos=_short_videos(recipe, data, measurement, behind, runs),
+        checkpoint=_checkpoint(paper, measurement, recipe),
         stages=measurement.stages,
         settings=recipe.settings.model_dump(mode="json"),
         departures=departures,
@@ -425,6 +427,14 @@ def _record(
     pictures = final["result"].get("pictures", [])
     stem = Path(record.key()).stem
     return record.model_copy(update={"pictures": [f"{stem}__{name}" for name in pictures]})
+
+
+def _checkpoint(paper: Paper, measurement: Measurement, recipe) -> Checkpoint | None:
+    """The imported checkpoint of a measurement; None where the network is the paper's."""
+    row = paper.table(measurement.table).row(measurement.row)
+    if row.weights != "imported":
+        return None
+    return Checkpoint(sha256=row.settings["sha256"], name=row.label, backbone=row.backbone, recipe=recipe.paper)
 
 
 def _in_parts(stage: Stage) -> bool:
@@ -502,8 +512,20 @@ def scales() -> tuple[str, ...]:
     return recipe.SCALES
 
 
-def evaluation(checkpoint: Path, backbone: str, protocol: str, dataset: str, splits: tuple[int, ...], recipe) -> Paper:
-    """One protocol on an imported checkpoint, as a table without printed numbers. Raises UsageError."""
+def evaluation(
+    checkpoint: Path,
+    backbone: str,
+    protocol: str,
+    dataset: str,
+    splits: tuple[int, ...],
+    recipe,
+    label: str | None = None,
+) -> Paper:
+    """One protocol on an imported checkpoint, as a table without printed numbers. Raises UsageError.
+
+    The row's id is that of the content, so that two files of one name are two rows, and one file of two names is one;
+    label: what reports call it, else the file's name.
+    """
     from suite import backbones
     from suite.datasets import activitynet_qa
 
@@ -530,10 +552,10 @@ def evaluation(checkpoint: Path, backbone: str, protocol: str, dataset: str, spl
         metrics = [*activitynet_qa.TYPES, "all"]
     else:
         metrics = ["accuracy"]
-    name = re.sub(r"[^A-Za-z0-9_-]", "-", checkpoint.stem).lstrip("-_") or "checkpoint"
+    label = label or printable(checkpoint.name)
     figure = {
         "id": protocol,
-        "title": f"{protocol} of {checkpoint.name}",
+        "title": f"{protocol} of {label}",
         "where": f"protocol of {recipe.paper}",
         "protocol": protocol,
         "columns": [
@@ -542,12 +564,18 @@ def evaluation(checkpoint: Path, backbone: str, protocol: str, dataset: str, spl
             for metric in metrics
         ],
         "rows": [
-            {"id": name, "label": checkpoint.name, "source": "own", "backbone": backbone, "weights": "imported"}
+            {
+                "id": f"{backbone}-{sha256[:16]}",
+                "label": label,
+                "source": "own",
+                "backbone": backbone,
+                "weights": "imported",
+            }
             | {"settings": {"sha256": sha256}}
         ],
     }
     title = "Checkpoints of other code bases"
-    return Paper.model_validate({"key": "imported", "title": title, "citation": checkpoint.name, "figures": [figure]})
+    return Paper.model_validate({"key": "imported", "title": title, "citation": label, "figures": [figure]})
 
 
 def describe_import(built: Plan, runs: Path) -> list[str]:

@@ -132,6 +132,9 @@ ROWS = [
     (EVALUATE.replace("r3d", "r4d"), 2, "choose one of c3d, r3d"),
     (EVALUATE.replace("clip-retrieval", "guessing"), 2, "choose one of clip-retrieval"),
     (f"{EVALUATE} --dataset kinetics400", 2, "choose one of ucf101, hmdb51"),
+    (f"{EVALUATE} --name ''", 2, "--name"),
+    (f"{EVALUATE} --name 'a\nb'", 2, "letters that can be printed"),
+    (f"{EVALUATE} --name {DIGITS}", 2, "1 to 100 letters"),
     (f"{EVALUATE} --paper vcopp", 2, "no recipe for paper 'vcopp'"),
     (f"{EVALUATE} --paper mas", 2, "its recipe has no features of clips"),
     # ---------------------------------------------------------------- records and pages

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from harness.errors import UsageError
-from harness.records import SCHEMA_VERSION, Outcomes, Record, Store, load
+from harness.records import SCHEMA_VERSION, Checkpoint, Outcomes, Record, Store, load
 
 HISTORIC = Path(__file__).parents[1] / "fixtures" / "records"
 
@@ -288,7 +288,7 @@ def test_this_schema_has_an_example():
 
 def test_every_field_is_explained():
     source = Path(__file__).parents[2].joinpath("harness", "records.py").read_text(encoding="utf-8").splitlines()
-    for model in (Record, Outcomes):
+    for model in (Record, Outcomes, Checkpoint):
         for name in model.model_fields:
             (line,) = [i for i, text in enumerate(source) if text.startswith(f"    {name}: ")] or [0]
             group = line
