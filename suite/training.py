@@ -103,6 +103,8 @@ def fit(
         training, validation: items by (epoch, index); validation is asked for epoch 0 always. None: nothing is held out.
         folder: gets `best.safetensors` and `last.safetensors`; holds the checkpoint while training goes on.
         checkpoint_seconds: least time between two checkpoints.
+        progress: told of steps done and steps in all before each; what it raises (SystemExit, when this process is asked
+            to end) ends the run with a checkpoint, as what a loader raises does.
 
     Returns:
         `curves` (one number an epoch), `best_epoch` (0-based), `steps`.
@@ -123,7 +125,20 @@ def fit(
     state, total = run.state, run.batches_per_epoch * optimisation.epochs
     writer = _tensorboard(folder) if tensorboard else None
     saved = time.monotonic()
-    for keys, batch in run.stream():
+    stream = run.stream()
+    while True:
+        try:
+            progress(state.epoch * run.batches_per_epoch + state.batch, total)
+            if time.monotonic() - saved >= checkpoint_seconds:
+                run.save()
+                saved = time.monotonic()
+            keys, batch = next(stream, (None, None))
+        except BaseException:
+            # Between two steps all that moves fits together: whatever ends the run here loses no step.
+            run.save()
+            raise
+        if keys is None:
+            break
         run.step(keys, batch)
         state.batch += 1
         if state.batch == run.batches_per_epoch:
@@ -131,10 +146,6 @@ def fit(
             if writer:
                 for name, values in state.curves.items():
                     writer.add_scalar(name, values[-1], state.epoch)
-        progress(state.epoch * run.batches_per_epoch + state.batch, total)
-        if time.monotonic() - saved >= checkpoint_seconds:
-            run.save()
-            saved = time.monotonic()
     if writer:
         writer.close()
     checkpoints.save(network.state_dict(), folder / "last.safetensors", {"epoch": str(state.epoch)})

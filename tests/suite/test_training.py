@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,7 @@ def fit(
     points: Dataset | None = None,
     validation: Dataset | None = None,
     seconds: float = 60.0,
+    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> dict:
     torch.set_num_threads(1)
     seed_everything(3)
@@ -79,6 +81,7 @@ def fit(
         device="cpu",
         workers=workers,
         checkpoint_seconds=seconds,
+        progress=progress,
     )
 
 
@@ -171,6 +174,49 @@ def test_cudnn_times_its_algorithms_while_training_only(tmp_path, monkeypatch, b
         fit(tmp_path / "run", points=Watching(10, poison))
     assert set(seen) == {True}
     assert torch.backends.cudnn.benchmark is before
+
+
+class Breaking(Points):
+    """Points that break once, when a given number of them has been read: a loader that was killed."""
+
+    def __init__(self, size: int, after: int):
+        super().__init__(size)
+        self.left = after
+
+    def __getitem__(self, key):
+        self.left -= 1
+        if self.left == 0:
+            raise RuntimeError("killed")
+        return super().__getitem__(key)
+
+
+@pytest.mark.parametrize("steps", [0, 1, 5, 6, 7, 17, 18])
+@pytest.mark.parametrize("how", ["stopped", "broken"])
+def test_what_ends_a_run_between_two_steps_loses_none(tmp_path, steps, how):
+    shown = []
+
+    def stop(done, total):
+        shown.append(done)
+        if done == steps:
+            sys.exit(143)
+
+    if how == "stopped":
+        # Far less than a minute after the start: no checkpoint is due.
+        with pytest.raises(SystemExit):
+            fit(tmp_path / "run", progress=stop)
+    else:
+        # Six batches of the 45 points to an epoch, the last of five; no point is left to break on after the last step.
+        read = sum(5 if step % 6 == 5 else 8 for step in range(steps))
+        with pytest.raises(RuntimeError, match="killed") if steps < 18 else contextlib.nullcontext():
+            fit(tmp_path / "run", points=Breaking(45, read + 1), progress=lambda done, total: shown.append(done))
+    assert shown == list(range(steps + 1))
+    again = []
+    resumed = fit(tmp_path / "run", progress=lambda done, total: again.append(done))
+    assert again == (list(range(steps, 19)) if how == "stopped" or steps < 18 else list(range(19)))
+    assert resumed == fit(tmp_path / "whole")
+    for name in ("best", "last"):
+        file = f"{name}.safetensors"
+        assert (tmp_path / "run" / file).read_bytes() == (tmp_path / "whole" / file).read_bytes()
 
 
 # A run in a process of its own that saves after every step, and is killed by SIGKILL at a given step, or while it writes
