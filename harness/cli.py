@@ -3,6 +3,7 @@
 Exit codes: 0 fine; 1 a gating cell or a stage failed, or a committed report is stale; 2 usage, missing data, a bad table.
 """
 
+import io
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -46,28 +47,23 @@ app = typer.Typer(
 
 def main() -> None:
     """Run a command; an error a person can mend is one line on stderr."""
+    for stream in (sys.stdout, sys.stderr):
+        # Whatever a terminal or a log cannot show is no reason to end.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     try:
-        code = app(standalone_mode=False)
+        with runner.suite_errors():
+            code = app(standalone_mode=False)
     except UsageError as error:
         sys.exit(_complain(str(error), 2))
     except StageError as error:
         sys.exit(_complain(str(error), 1))
-    except KeyboardInterrupt:
-        sys.exit(_complain("interrupted; run the same command again to go on", 130))
     except BrokenPipeError:
         sys.exit(0)
     except typer.Abort:
         sys.exit(1)
     except OSError as error:
-        if error.errno not in worker.DISK_FULL and error.filename is not None:
-            sys.exit(_complain(f"{error.filename}: {error.strerror.lower()}; check the path", 2))
-        if error.errno not in worker.DISK_FULL:
-            raise
-        sys.exit(
-            _complain(
-                f"{error.filename or 'output'}: the disk is full; free space and run again, finished stages are kept", 2
-            )
-        )
+        sys.exit(_complain(_of_the_system(error), 2))
     except Exception as error:
         # Usage errors of the option parser: click is typer's own dependency.
         if not hasattr(error, "format_message"):
@@ -79,6 +75,16 @@ def main() -> None:
 def _complain(message: str, code: int) -> int:
     print(f"error: {one_line(message)}", file=sys.stderr)
     return code
+
+
+def _of_the_system(error: OSError) -> str:
+    if error.errno in worker.TOO_MANY_FILES:
+        return executors.too_many_files()
+    if error.errno in worker.DISK_FULL:
+        return f"{error.filename or 'output'}: the disk is full; free space and run again, finished stages are kept"
+    if error.filename is None:
+        return f"the system refuses: {error.strerror or error}; run the same command again to go on"
+    return f"{error.filename}: {(error.strerror or str(error)).lower()}; check the path"
 
 
 def _paper(key: str) -> reference.Paper:

@@ -142,7 +142,7 @@ class _Processes:
                 f"{self._bench.runs}: the disk is full; free space and run again, finished stages are kept"
             )
         if kind == "files":
-            raise UsageError(_too_many_files())
+            raise UsageError(too_many_files())
         if kind == "input":
             return UsageError(message)
         if kind in ("killed", "stopped"):
@@ -198,7 +198,7 @@ class _Member:
             self._start()
         except OSError as error:
             if error.errno in worker.TOO_MANY_FILES:
-                raise UsageError(_too_many_files()) from None
+                raise UsageError(too_many_files()) from None
             raise UsageError(f"no process can be started ({error.strerror}); look at ulimit -u and at memory") from None
         # One that is dead already is found dead later.
         with suppress(OSError):
@@ -281,7 +281,8 @@ def _check_space(runs: Path) -> None:
         )
 
 
-def _too_many_files() -> str:
+def too_many_files() -> str:
+    """What to say when no more files may be open."""
     import resource
 
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]

@@ -56,6 +56,11 @@ def path(words: object) -> Path:
 def folder(words: object) -> Path:
     """A folder that is there or can be made."""
     found = path(words)
+    try:
+        str(found).encode()
+    except UnicodeEncodeError:
+        # Libraries that write below it (safetensors, ffmpeg) take names as text.
+        raise UsageError(f"{found}: its name is not UTF-8; give the path of another folder") from None
     if found.exists() and not found.is_dir():
         raise UsageError(f"{found}: is no folder; give the path of one, or of one to be made")
     return found

@@ -65,8 +65,8 @@ LABELLED = ("ucf101", "hmdb51")
 
 
 @contextmanager
-def _suite_errors() -> Iterator[None]:
-    """The suite's InputError as the harness's UsageError."""
+def suite_errors() -> Iterator[None]:
+    """The suite's InputError as the harness's UsageError; a command runs within, so that none leaves this process."""
     from suite.errors import InputError
 
     try:
@@ -79,7 +79,7 @@ def load_recipe(paper: str, scale: str):
     """The paper's recipe (suite.recipe.Recipe) at a scale. Raises UsageError."""
     from suite import recipe
 
-    with _suite_errors():
+    with suite_errors():
         return recipe.load(paper, scale)
 
 
@@ -239,10 +239,14 @@ def machine(device: str, workers: int | None, threads: int, tensorboard: bool) -
 
 def _gpus() -> int:
     """Number of CUDA devices this process may use, asked of the driver's own tool: importing torch takes seconds."""
-    if shutil.which("nvidia-smi") is None:
+    try:
+        # A driver that is stuck answers nothing.
+        told = subprocess.run(
+            ["nvidia-smi", "-L"], capture_output=True, stdin=subprocess.DEVNULL, timeout=60, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
         return 0
-    listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=False).stdout
-    count = sum(line.startswith("GPU ") for line in listed.splitlines())
+    count = sum(line.startswith(b"GPU ") for line in told.stdout.splitlines())
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     return count if visible is None else min(count, len([name for name in visible.split(",") if name.strip()]))
 
@@ -316,7 +320,7 @@ class Written:
 
     def finished(self, stage: Stage) -> None:
         """Take note of a stage that is done. Raises UsageError for bad data, and where a record cannot be made."""
-        with _suite_errors():
+        with suite_errors():
             if stage.kind == "check-data" and not self._request.skip_unreadable:
                 refuse_unreadable(stage, self._runs)
             self._done.add(stage.key)
@@ -606,7 +610,7 @@ def regression_spread(paper: str, runs: Path) -> dict[str, dict[str, float]]:
     """
     from suite import regression
 
-    with _suite_errors():
+    with suite_errors():
         if "trained" not in regression.parts(paper):
             raise UsageError(f"the slice of {paper} has no trained scores; leave --measure out")
     measured: dict[str, dict[str, float]] = {}
@@ -636,7 +640,7 @@ def _regression(paper: str, runs: Path, parts: tuple[str, ...], seeds: tuple[int
     recipe, folder = load_recipe(paper, "tiny"), runs / "regression"
     settings = recipe.settings.model_dump(mode="json", exclude_unset=True)
     threads = recipe.settings.compute.threads
-    with _suite_errors():
+    with suite_errors():
         costs, datasets = regression.parts(paper), regression.datasets(paper)
     with lock.locked(folder):
         for earlier in folder.iterdir():
