@@ -200,6 +200,8 @@ def _judge_cell(
         flags.append("uncommitted changes")
     if unreadable := max(one.record.counts.get("unreadable", 0) for one in measured):
         flags.append(f"{unreadable} unreadable video{'s'[: unreadable > 1]} left out")
+    if across := max(one.record.counts.get("duplicates_across", 0) for one in measured):
+        flags.append(f"{across} test video{'s'[: across > 1]} with the bytes of a training video")
     judged = partial(judged, records=tuple(one.key for one in measured))
     if cell.unit in EXACT_UNITS:
         return judged(flags=tuple(flags), **_judge_exact(cell, measured))

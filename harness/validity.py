@@ -5,6 +5,7 @@ Names in a record's counts that are checked against each other:
     listed          videos that the lists name for scoring
     decoded         those of them that could be decoded
     unreadable      videos of the dataset that could not, and that the run was told to do without
+    duplicates_across   test videos of the split with the bytes of a training video, which are scored like all others
     queries         videos that were scored
     total           denominator of the scores: queries, times the clips of each where clips are scored one by one
     asked_<metric>  that of a score of its own, such as one type of question

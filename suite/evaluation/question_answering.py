@@ -94,8 +94,9 @@ def drawn(vocabulary: Vocabulary, size: int = 300, seed: int = 0) -> Embeddings:
 def glove(path: Path, vocabulary: Vocabulary, size: int = 300, seed: int = 0) -> Embeddings:
     """Embeddings of a vocabulary from a text file of GloVe (Pennington et al., 2014), such as `glove.6B.300d.txt`.
 
-    A line is a word and its numbers; a word's first line counts. Numbers of other words are not looked at, and nothing
-    but the vocabulary is held. Words that the file has not, and the unknown word, are as `drawn` by the seed.
+    A line is a word and its numbers, with blanks or tabs between them; a word's first line counts. Numbers of other words are
+    not looked at, and nothing but the vocabulary is held. Words that the file has not, and the unknown word, are as `drawn`
+    by the seed.
 
     Raises:
         InputError: there is no such file, it is empty, or the first line or that of a wanted word has not `size` finite
@@ -108,7 +109,7 @@ def glove(path: Path, vocabulary: Vocabulary, size: int = 300, seed: int = 0) ->
     try:
         with open(path, "rb") as file:
             for number, line in enumerate(file, 1):
-                word = line[: line.find(b" ")]
+                word = line.split(None, 1)[0] if line.strip() else b""
                 if number == 1 or (word in wanted and word not in found):
                     vector = _vector(line, size, f"{path}: line {number}")
                     if vector is not None and word in wanted:

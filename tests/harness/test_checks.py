@@ -177,3 +177,17 @@ def test_rows_of_an_unusable_dataset_are_left_out_with_its_fault():
     built = planning.build(paper, settings, data, runner.suite_facts(), request, {"hmdb51": "x.txt, line 1: no list"})
     assert {measurement.dataset for measurement in built.measurements} == {"ucf101"}
     assert set(built.left_out.values()) == {"x.txt, line 1: no list"}
+
+
+def test_test_videos_with_the_bytes_of_training_videos_are_listed(harness, data, tmp_path):  # noqa: F811
+    split = runner.real_data(["ucf101"], data)
+    assert split.facts["ucf101"].sizes[1] == (27, 11)
+    train = (data / "ucfTrainTestlist" / "trainlist01.txt").read_text().split()[0]
+    test = (data / "ucfTrainTestlist" / "testlist01.txt").read_text().split()[0]
+    shutil.copyfile(data / "UCF-101" / train, data / "UCF-101" / test)
+    runs = tmp_path / "runs"
+    code, out, err = harness("check-data", "--data-root", data, "--runs", runs, "--datasets", "ucf101")
+    assert code == 0, err
+    assert "split 1: test videos with the bytes of a training video: 1" in out
+    assert f"{test} (test) = {train} (train)" in out
+    assert " = ".join(sorted([test, train])) in out

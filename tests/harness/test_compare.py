@@ -324,6 +324,15 @@ def test_unreadable_videos_that_the_run_did_without_make_it_a_subset():
     assert "2 unreadable videos left out" in judgement.flags
 
 
+@pytest.mark.parametrize(("across", "said"), [(1, "1 test video with"), (4, "4 test videos with"), (0, "")])
+def test_test_videos_with_the_bytes_of_training_videos_are_said_and_change_no_verdict(across, said):
+    counts = {"listed": 100, "decoded": 100, "total": 100}
+    plain, flagged = (only(seeds(20, 21, 22, counts=counts | more)) for more in ({}, {"duplicates_across": across}))
+    flags = [flag for flag in flagged.flags if flag not in plain.flags]
+    assert flags == ([f"{said} the bytes of a training video"] if said else [])
+    assert flagged.verdict == plain.verdict
+
+
 COUNTS = {"listed": 4, "decoded": 4, "total": 4, "correct": 3}
 OUTCOMES = {"groups": ["a", "a", "b", "b"], "trials": 1, "hits": {"accuracy": [1, 1, 1, 0]}}
 

@@ -98,3 +98,95 @@ def test_missing_videos_are_reported_and_not_listed(tmp_path):
     synthetic.generate("kinetics400", tmp_path, {"classes": 1}, quiet)
     report = checking.check(datasets.load("kinetics400", tmp_path), False, 1, quiet)
     assert (report["missing"], report["decoded"], report["listed"]) == (3, 43, {"1": {"train": 34, "test": 9}})
+
+
+def test_the_same_bytes_under_two_names_are_counted_and_kept(data, tmp_path):
+    shutil.copytree(data.root, tmp_path / "copy")
+    copy = datasets.load("ucf101", tmp_path / "copy")
+    split = copy.splits[1]
+    first, second, third = split.train[:3]
+    test = split.test[4]
+    for target, source in ((second, first), (test, third)):
+        shutil.copyfile(copy.root / source.path, copy.root / target.path)
+    # Empty files are all the same, and no videos.
+    for video in (split.train[5], split.test[0]):
+        (copy.root / video.path).write_bytes(b"")
+    report = checking.check(copy, True, 1, quiet)
+    assert report["decoded"] == 36
+    assert report["duplicates"] == sorted([sorted([first.name, second.name]), sorted([third.name, test.name])])
+    assert report["duplicates_across"]["1"] == [[test.name, third.name]]
+    for number in (2, 3):
+        sides = ({video.name for video in side} for side in (copy.splits[number].train, copy.splits[number].test))
+        train, tested = sides
+        pairs = [(a, b) for group in report["duplicates"] for a in group for b in group if a in tested and b in train]
+        assert [tuple(pair) for pair in report["duplicates_across"][str(number)]] == sorted(pairs)
+
+
+def test_generated_videos_are_all_different(data):
+    report = checking.check(data, False, 1, quiet)
+    assert (report["duplicates"], report["notes"], report["disagree"], report["refused"]) == ([], {}, 0, 0)
+    assert report["duplicates_across"] == {"1": [], "2": [], "3": []}
+
+
+@pytest.mark.parametrize("fault", ["link", "pipe", "socket", "folder"])
+def test_what_is_no_file_is_unreadable_at_once(fault, data, tmp_path):
+    import os
+    import socket
+
+    shutil.copytree(data.root, tmp_path / "copy")
+    copy = datasets.load("ucf101", tmp_path / "copy")
+    path = copy.root / copy.videos()[3].path
+    path.unlink()
+    if fault == "link":
+        path.symlink_to("/nowhere/gone.avi")
+    elif fault == "pipe":
+        os.mkfifo(path)
+    elif fault == "folder":
+        path.mkdir()
+    else:
+        # A socket's address has at most 107 bytes.
+        here = os.getcwd()
+        os.chdir(path.parent)
+        try:
+            socket.socket(socket.AF_UNIX).bind(path.name)
+        finally:
+            os.chdir(here)
+    copy = datasets.load("ucf101", tmp_path / "copy")
+    report = checking.check(copy, True, 2, quiet)
+    assert list(report["unreadable"]) == [copy.videos()[3].name]
+    assert (report["decoded"], report["refused"]) == (37, 0)
+
+
+def test_a_memo_spares_what_has_not_changed_and_changes_no_result(broken, tmp_path, monkeypatch):
+    memo = tmp_path / "memo.jsonl"
+    first = checking.check(broken, True, 1, quiet, memo)
+    read = []
+    inspect = decode.inspect
+    monkeypatch.setattr(decode, "inspect", lambda path: read.append(path) or inspect(path))
+    assert checking.check(broken, True, 1, quiet, memo) == first == checking.check(broken, True, 2, quiet)
+    assert read == []
+    path = broken.root / broken.videos()[5].path
+    path.touch()
+    assert checking.check(broken, True, 1, quiet, memo) == first
+    assert read == [path]
+
+
+def test_frames_of_a_folder_all_count(tmp_path):
+    from PIL import Image
+
+    for name in ("a", "b", "c"):
+        folder = tmp_path / "YUPENN" / ("Beach" if name != "c" else "Ocean") / name
+        folder.mkdir(parents=True)
+        for number in range(3):
+            Image.new("RGB", (8, 6), (number, ord(name), 0)).save(folder / f"{number}.png")
+    shutil.copytree(tmp_path / "YUPENN" / "Ocean" / "c", tmp_path / "YUPENN" / "Ocean" / "d")
+    data, memo = datasets.load("yupenn", tmp_path), tmp_path / "memo.jsonl"
+    first = checking.check(data, False, 1, quiet, memo)
+    assert first["duplicates"] == [["Ocean/c", "Ocean/d"]]
+    frame = tmp_path / "YUPENN" / "Ocean" / "d" / "1.png"
+    before = data.state()
+    Image.new("RGB", (8, 6), (1, ord("c"), 1)).save(frame)
+    assert data.state() != before
+    changed = checking.check(data, False, 1, quiet, memo)
+    assert changed["duplicates"] == []
+    assert changed["sha256"] != first["sha256"]

@@ -229,11 +229,14 @@ def glove_file(folder, lines, end="\n"):
 VOCABULARY = qa.Vocabulary(["the man at the café", "the t-shirt of", "zebra the"])
 
 
+@pytest.mark.parametrize("blank", [" ", "\t"])
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
-def test_vectors_and_coverage_by_hand(tmp_path, end):
+def test_vectors_and_coverage_by_hand(tmp_path, end, blank):
     # "of" is spoilt and not asked for; phrases and the second "man" do not count.
     vocabulary = qa.Vocabulary(["the man at the café", "the t-shirt", "zebra the"])
-    found = qa.glove(glove_file(tmp_path, LINES, end), vocabulary, size=3, seed=4)
+    found = qa.glove(
+        glove_file(tmp_path, [line.replace(" ", blank) for line in LINES], end), vocabulary, size=3, seed=4
+    )
     expected = {"the": [0.5, -1, 0.2], "man": [1, 2, 3], "at": [5, 6, 7], "café": [8, 8, 8], "t-shirt": [-0.25, 0, 7]}
     drawn = qa.drawn(vocabulary, 3, 4).vectors
     for index, word in enumerate(vocabulary.words):
