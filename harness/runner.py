@@ -7,7 +7,6 @@ import re
 import shutil
 import subprocess
 import sys
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -583,14 +582,20 @@ def evaluation(
 
 
 def describe_import(built: Plan, runs: Path) -> list[str]:
-    """What was read of an imported checkpoint: its layout, and how many keys were recognised but play no part, by module."""
+    """What was read of an imported checkpoint: by whose names, under what, behind what, and what played no part by module."""
     lines = []
     for stage in built.stages.values():
         if stage.kind == "import":
             facts = _result(stage, runs)["result"]["facts"]
-            parts = Counter(key.split(".")[0] for key in facts["not_used"])
-            unused = ", ".join(f"{part} ({count})" for part, count in parts.items()) or "none"
-            lines.append(f"checkpoint layout: {facts['layout']}; recognised keys that play no part: {unused}")
+            found = [f"checkpoint layout: {facts['layout']}"]
+            # Keys are another's: whatever they hold, it is shown as text.
+            found += [f"under {facts['wrapper']!r}"] if facts["wrapper"] else []
+            found += [f"prefix {facts['prefix']!r}"] if facts["prefix"] else []
+            if facts["counters_absent"]:
+                found.append(f"without {facts['counters_absent']} num_batches_tracked, as before PyTorch 0.4.1")
+            parts = [f"{repr(module)[1:-1]} ({count})" for module, count in facts["not_used"].items()]
+            unused = ", ".join(parts[:20]) + (f" and {len(parts) - 20} more" if len(parts) > 20 else "")
+            lines.append(f"{', '.join(found)}; recognised keys that play no part: {unused or 'none'}")
     return lines
 
 

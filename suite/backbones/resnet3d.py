@@ -16,9 +16,7 @@ Shapes as channels x frames x height x width, at width 64 on 16x224x224 and 16x1
 `ResNet2D` is torchvision's ResNet-18 up to its last stage, at any width: 512x7x7 of a frame of 224x224.
 """
 
-import pickle
 from collections.abc import Iterator
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -27,7 +25,6 @@ from torchvision.models.resnet import BasicBlock, conv1x1
 
 from suite.backbones.r3d import ResidualBlock, plain_convolution
 from suite.backbones.staged import Staged
-from suite.errors import InputError
 
 
 class Stem(nn.Module):
@@ -110,27 +107,6 @@ def _initialise(network: nn.Module, convolution: type[nn.Module]) -> None:
     for module in network.modules():
         if isinstance(module, convolution):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-
-
-def inflated_imagenet(path: Path) -> dict[str, Tensor]:
-    """Weights for `ResNet3D(64)` from the file of torchvision's ResNet-18 of ImageNet (Carreira and Zisserman, CVPR 2017).
-
-    Raises InputError if the file is absent or holds something else.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; give torchvision's resnet18 weights (resnet18-f37072fd.pth)")
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, ValueError, OSError, pickle.UnpicklingError) as error:
-        reason = type(error).__name__
-        raise InputError(f"{path}: cannot be read ({reason}); get torchvision's resnet18 weights again") from None
-    if not isinstance(content, dict):
-        raise InputError(f"{path}: holds no weights by name; give torchvision's resnet18 weights")
-    try:
-        return inflate(content)
-    except ValueError as error:
-        raise InputError(f"{path}: {error}; give torchvision's resnet18 weights, at their own width") from None
 
 
 def inflate(flat: dict[str, Tensor]) -> dict[str, Tensor]:

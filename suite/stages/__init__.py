@@ -24,7 +24,7 @@ KINDS = {
     "check-data": ("suite.stages.data.check_data", 2),
     "frames": ("suite.stages.data.frames", 1),
     "flow": ("suite.stages.data.flow", 1),
-    "import": ("suite.stages.training.import_checkpoint", 1),
+    "import": ("suite.stages.training.import_checkpoint", 2),
     "inflate": ("suite.stages.training.inflate", 1),
     "pretrain": ("suite.stages.training.pretrain", 1),
     "finetune": ("suite.stages.training.finetune", 1),

@@ -144,15 +144,15 @@ def import_checkpoint(job: Job) -> dict:
     imported = checkpoints.import_backbone(job.roots["checkpoint"], config["backbone"], config["width"])
     state = {f"backbone.{name}": tensor for name, tensor in imported.state.items()}
     checkpoints.save(state, job.folder / "best.safetensors", {"source": job.roots["checkpoint"].name})
-    return {"facts": {"layout": imported.layout, "not_used": list(imported.unused)}}
+    facts = {"layout": imported.layout, "wrapper": imported.wrapper, "prefix": imported.prefix}
+    return {"facts": facts | {"counters_absent": imported.counters_absent, "not_used": imported.modules}}
 
 
 def inflate(job: Job) -> dict:
     """ImageNet weights of a 2D ResNet-18 inflated to the 3D one, as if it had been pretrained here (Skip-Clip Table 1)."""
     from suite import checkpoints
-    from suite.backbones import resnet3d
 
     path = job.roots["imagenet"]
-    state = {f"backbone.{name}": tensor for name, tensor in resnet3d.inflated_imagenet(path).items()}
+    state = {f"backbone.{name}": tensor for name, tensor in checkpoints.import_imagenet(path).items()}
     checkpoints.save(state, job.folder / "best.safetensors", {"source": path.name})
     return {}

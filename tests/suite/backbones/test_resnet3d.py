@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from torchvision.models import resnet18
 
 from suite.backbones import resnet3d
-from suite.errors import InputError
 
 
 def on_meta(width: int = 64) -> resnet3d.ResNet3D:
@@ -154,40 +153,3 @@ def test_an_inflated_network_sees_a_still_video_as_the_flat_one_sees_its_frame(i
         of_frame, of_video = flat(frame), deep.conv5_map(frame.unsqueeze(2).expand(-1, -1, 16, -1, -1))
     assert of_video.shape == (1, 512, 1, 2, 2)
     torch.testing.assert_close(of_video[:, :, 0], of_frame, rtol=1e-4, atol=1e-5 * float(of_frame.max()))
-
-
-def test_inflation_reads_torchvisions_files(tmp_path, imagenet_like):
-    path = tmp_path / "resnet18-f37072fd.pth"
-    # The published files hold no counters.
-    state = {n: t for n, t in imagenet_like.state_dict().items() if not n.endswith("num_batches_tracked")}
-    torch.save(state, path)
-    inflated = resnet3d.inflated_imagenet(path)
-    resnet3d.ResNet3D().load_state_dict(inflated, strict=True)
-    kernel, wide = state["layer2.0.downsample.0.weight"], inflated["conv3.0.shortcut_conv.weight"]
-    assert torch.equal(wide[:, :, 0], kernel)
-    kernel, wide = state["conv1.weight"], inflated["conv1.conv.weight"]
-    torch.testing.assert_close(wide.sum(2), kernel)
-    assert (wide == wide[:, :, :1]).all()
-    assert torch.equal(inflated["conv5.1.bn_b.running_var"], state["layer4.1.bn2.running_var"])
-
-
-def test_other_files_are_refused(tmp_path, imagenet_like):
-    with pytest.raises(InputError, match=r"absent\.pth: no such file; give torchvision's resnet18 weights"):
-        resnet3d.inflated_imagenet(tmp_path / "absent.pth")
-    path = tmp_path / "weights.pth"
-    for content in (b"", b"<html>not found</html>"):
-        path.write_bytes(content)
-        with pytest.raises(InputError, match=r"weights\.pth: cannot be read"):
-            resnet3d.inflated_imagenet(path)
-    torch.save([1, 2], path)
-    with pytest.raises(InputError, match="holds no weights by name"):
-        resnet3d.inflated_imagenet(path)
-    state = imagenet_like.state_dict()
-    for changed, message in (
-        ({n: t for n, t in state.items() if n != "layer3.0.bn1.bias"}, "layer3.0.bn1.bias is missing"),
-        (state | {"layer1.2.conv1.weight": torch.zeros(1)}, "layer1.2.conv1.weight is no part of a ResNet-18"),
-        (state | {"conv1.weight": torch.zeros(8, 3, 7, 7)}, r"conv1.weight has shape \[8, 3, 7, 7\]"),
-    ):
-        torch.save(changed, path)
-        with pytest.raises(InputError, match=message):
-            resnet3d.inflated_imagenet(path)
