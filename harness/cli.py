@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from harness import checks, exports, golden, options, plan, preparation, runner, summary, worker
+from harness import checks, executors, exports, golden, options, plan, preparation, runner, summary, worker
 from harness import tables as reference
 from harness.errors import StageError, UsageError
 from harness.options import (
