@@ -100,7 +100,8 @@ def _pickles(path: Path) -> Any:
         if first.made is None or first.made.content != MAGIC:
             raise Unreadable("is a pickle, but not one that torch.save wrote; save model.state_dict() by that")
         _version, _machine, content, keys = (survey(file) for _ in range(4))
-        room = os.path.getsize(path) - file.tell()
+        # Each storage has its length before it.
+        room = os.path.getsize(path) - file.tell() - 8 * len(content.storages)
     _refuse_foreign(content)
     if "torch.storage.UntypedStorage" in content.classes:
         raise Unreadable("holds tensors of a type that PyTorch reads from its zip archives alone; save it as one")

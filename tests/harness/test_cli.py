@@ -397,6 +397,31 @@ def test_a_foreign_checkpoint(harness, made, tmp_path, content):
     assert "Traceback" not in err
 
 
+def test_checkpoints_that_cannot_be_taken(harness, made, tmp_path):
+    import torch
+
+    from suite import backbones
+
+    network = backbones.build("r3d", 16)
+    state = network.state_dict()
+    for content, words in (
+        (dict(enumerate(state.values())), "key 0 is no name; save model.state_dict()"),
+        ({key: tensor > 0 for key, tensor in state.items()}, "is of type bool; weights are float16"),
+        ({key: tensor.to_sparse() for key, tensor in state.items()}, "is a sparse tensor"),
+        ({key: -1 - tensor for key, tensor in state.items()}, "holds negative variances"),
+        ({"student": state, "teacher": {key: tensor + 1 for key, tensor in state.items()}}, "two networks fit"),
+        (network, "never executed here"),
+    ):
+        torch.save(content, tmp_path / "weights.pt")
+        asked = ("--checkpoint", tmp_path / "weights.pt", "--backbone", "r3d", "--protocol", "clip-retrieval")
+        # One folder: the data are checked once.
+        where = ("--scale", "tiny", "--data-root", made, "--runs", tmp_path / "runs", "--device", "cpu")
+        code, _, err = harness("evaluate", *asked, *where)
+        assert code == 2
+        assert words in err.splitlines()[-1]
+        assert "Traceback" not in err
+
+
 def test_evaluate_measures_an_imported_checkpoint(harness, made, tmp_path):
     import torch
 
@@ -405,9 +430,10 @@ def test_evaluate_measures_an_imported_checkpoint(harness, made, tmp_path):
     torch.manual_seed(0)
     network = backbones.build("r3d", 16)
     renamed = {
-        f"base_network.{checkpoints.vcop_name('r3d', key)}": value for key, value in network.state_dict().items()
+        f"module.base_network.{checkpoints.vcop_name('r3d', key)}": value for key, value in network.state_dict().items()
     }
-    torch.save(renamed, tmp_path / "vcop.pt")
+    renamed |= {"module.fc7.weight": torch.rand(2), "module.fc7.bias": torch.rand(2)}
+    torch.save({"epoch": 3, "state_dict": renamed}, tmp_path / "vcop.pt")
     words = (
         "--backbone",
         "r3d",
@@ -422,7 +448,8 @@ def test_evaluate_measures_an_imported_checkpoint(harness, made, tmp_path):
     )
     code, out, err = harness("evaluate", "--checkpoint", tmp_path / "vcop.pt", "--protocol", "clip-retrieval", *words)
     assert code == 0, err
-    assert "checkpoint layout: vcop" in out
+    assert "checkpoint layout: vcop, under 'state_dict', prefix 'module.base_network.'" in out
+    assert "recognised keys that play no part: epoch (1), fc7 (2)" in out
     # The same weights as an untrained network of seed 0: the same score.
     code, _, err = harness("run", "vcop", *NARROW, "--data-root", made, "--runs", tmp_path / "runs")
     assert code == 0, err
