@@ -42,7 +42,7 @@ def read(path: Path) -> dict:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from None
     # Damaged bytes end in errors of many kinds.
     except Exception as error:
-        reason = str(error).split(". ")[0].split("\n")[0][:120] or type(error).__name__
+        reason = repr(str(error).split(". ")[0].split("\n")[0][:120])[1:-1] or type(error).__name__
         raise InputError(f"{path}: cannot be read ({reason}); is the file complete?") from None
     if not isinstance(content, dict):
         raise InputError(f"{path}: holds a {type(content).__name__}, not weights by name; save model.state_dict()")
@@ -88,7 +88,7 @@ def _archive(path: Path) -> Any:
     for key, needed in found.storages.items():
         record = entries.get(f"{root}/data/{key}".lower())
         if record is None or record.file_size < needed:
-            raise Unreadable(f"has no whole record data/{key} of {needed:,} bytes; is the file complete?")
+            raise Unreadable(f"has no whole record {shown(key)} of {needed:,} bytes; is the file complete?")
     return _load(path, mmap=True)
 
 

@@ -159,10 +159,12 @@ def test_a_tensor_past_its_storage_and_a_storage_past_its_record(tmp_path):
         ("K\x04\x85", "K\x01\x85", 3, 0, "reaches past the end of its storage"),
         ("K\x03\x85", "K\x02\x85", 3, 0, "reaches past the end of its storage"),
         ("K\x03\x85", "K\x01\x85", 3, 1, "reaches past the end of its storage"),
-        ("K\x03\x85", "K\x01\x85", 4, 0, "has no whole record data/0 of 16 bytes"),
+        ("K\x03\x85", "K\x01\x85", 4, 0, "has no whole record '0' of 16 bytes"),
         ("J\xff\xff\xff\xff\x85", "K\x01\x85", 3, 0, "tensor of impossible size"),
     ):
         assert message in refused(archive(path, tensor(size, stride, numel, offset), {"data/0": numbers}))
+    odd = tensor("K\x03\x85", "K\x01\x85", 3).replace(b"\x000X", b"\x00\x16X")
+    assert "has no whole record '\\x16' of 12 bytes" in refused(archive(path, odd, {"data/0": numbers}))
     # A wide view of one number is possible, but no weight.
     wide = tensor("J\0\0\0\x40\x85", "K\0\x85", 1)
     assert "none of its 1 keys" in refused(archive(path, wide, {"data/0": bytes(4)}))
