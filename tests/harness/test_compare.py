@@ -1,5 +1,6 @@
 """Verdicts: every one of them, what they must never do, and the numbers beside them."""
 
+import dataclasses
 import math
 import random
 
@@ -325,12 +326,25 @@ def test_unreadable_videos_that_the_run_did_without_make_it_a_subset():
 
 
 @pytest.mark.parametrize(("across", "said"), [(1, "1 test video with"), (4, "4 test videos with"), (0, "")])
-def test_test_videos_with_the_bytes_of_training_videos_are_said_and_change_no_verdict(across, said):
-    counts = {"listed": 100, "decoded": 100, "total": 100}
-    plain, flagged = (only(seeds(20, 21, 22, counts=counts | more)) for more in ({}, {"duplicates_across": across}))
-    flags = [flag for flag in flagged.flags if flag not in plain.flags]
-    assert flags == ([f"{said} the bytes of a training video"] if said else [])
-    assert flagged.verdict == plain.verdict
+@pytest.mark.parametrize(
+    ("scores", "counts", "verdict"),
+    [
+        ((65.5, 65.6, 65.7), {}, "REPRODUCED"),
+        ((65.6,), {}, "NEAR"),
+        ((20.0, 21.0, 22.0), {}, "BELOW"),
+        ((65.5, 65.6, 65.7), {"decoded": 9_999}, "INVALID"),
+    ],
+)
+def test_test_videos_with_the_bytes_of_training_videos_are_said_and_change_no_verdict(
+    across, said, scores, counts, verdict
+):
+    plain = only(seeds(*scores, counts=COUNTED | counts))
+    flagged = only(seeds(*scores, counts=COUNTED | counts | {"duplicates_across": across}))
+    assert plain.verdict == verdict
+    # A record that cannot be believed says why, and nothing else.
+    flags = (f"{said} the bytes of a training video",) if said and verdict != "INVALID" else ()
+    assert [flag for flag in flagged.flags if flag not in plain.flags] == list(flags)
+    assert dataclasses.replace(flagged, flags=plain.flags, records=plain.records) == plain
 
 
 COUNTS = {"listed": 4, "decoded": 4, "total": 4, "correct": 3}
