@@ -187,7 +187,7 @@ def _attempt(
             return "input", str(error)
         if type(error).__name__ == "DamagedError":
             return "damaged", str(error)
-        if type(error).__name__ == "TrainingError":
+        if type(error).__name__ in ("TrainingError", "WorkerError"):
             return "training", str(error)
         return _failed(partial, error)
     return None

@@ -11,3 +11,11 @@ class DamagedError(InputError):
 
 class TrainingError(Exception):
     """Training cannot go on: a loss is not finite. The message names step, learning rate and batch."""
+
+
+class WorkerError(Exception):
+    """A worker process of a stage died or is silent. The message is one line: at what, why, and what to do."""
+
+
+class SampleError(Exception):
+    """Reading a sample raised something unforeseen. The message names the sample and the error."""

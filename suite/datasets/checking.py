@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import multiprocessing
-import multiprocessing.connection
 import os
-import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -18,6 +14,7 @@ from suite.datasets import Dataset, Split, Video, lists
 from suite.datasets.memo import Memo
 from suite.errors import InputError
 from suite.files import open_regular
+from suite.processes import ordered
 
 # Bytes hashed at a time.
 _BLOCK = 1 << 20
@@ -145,24 +142,13 @@ def _across(split: Split, readable: dict[str, Finding]) -> list[list[str]]:
 
 def _examine_all(root: Path, videos: Sequence[Video], workers: int) -> Iterator[Finding]:
     """What `_examine` finds, video by video, in their order."""
-    examine = partial(_examine, root)
-    if workers <= 1:
-        yield from map(examine, videos)
-        return
-    # Spawned, not forked: this process may hold threads of torch.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=end_with_parent) as pool:
-        yield from pool.map(examine, videos, chunksize=8)
-
-
-def end_with_parent() -> None:
-    """End this process with its parent: one whose parent was killed would wait for work for ever."""
-
-    def watch() -> None:
-        multiprocessing.connection.wait([multiprocessing.parent_process().sentinel])
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
+    return ordered(
+        partial(_examine, root),
+        videos,
+        min(workers, len(videos)),
+        describe=lambda video: str(root / video.path),
+        remedy="look at this file, and run again",
+    )
 
 
 def _examine(root: Path, video: Video) -> Finding:

@@ -13,10 +13,9 @@ the rounding of the store, through the same `flows`.
 import hashlib
 import itertools
 import json
-import multiprocessing
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -25,8 +24,8 @@ import torch
 from torch import Tensor
 
 from suite import files
-from suite.datasets import checking
 from suite.errors import DamagedError, InputError
+from suite.processes import ordered
 
 INDEX = "index.json"
 # What the files of a folder were made with; written first, so that a run that goes on can compare.
@@ -144,7 +143,7 @@ def write(
     Args:
         names: the videos.
         frames: number of frames by video.
-        source: gives frames of one size, as `decode.ResizedVideos` and `store.FrameStore` do; travels to the processes.
+        source: gives frames of one size, as `decode.ResizedVideos` and `store.FrameStore` do; shared with the processes.
         workers: processes; up to 1 works in this one. The files are the same for any number.
         progress: called with (videos done, videos in all).
 
@@ -163,7 +162,14 @@ def write(
     kept = len(names) - len(missing)
     progress(kept, len(names))
     tasks = [(name, frames[name]) for name in missing]
-    for done, _ in enumerate(_write_all(tasks, (folder, source, settings), min(workers, len(tasks))), start=kept + 1):
+    written = ordered(
+        partial(_write_video, folder, source, settings),
+        tasks,
+        min(workers, len(tasks)),
+        describe=lambda task: f"flow of {task[0]}",
+        remedy="run again to go on",
+    )
+    for done, _ in enumerate(written, start=kept + 1):
         progress(done, len(names))
     videos = {name: frames[name] for name in names}
     content = made | {
@@ -390,34 +396,8 @@ def _write_json(path: Path, content: dict) -> None:
         file.write(f"{json.dumps(content, indent=1)}\n".encode())
 
 
-def _write_all(tasks: list[tuple[str, int]], shared: tuple, workers: int) -> Iterator[None]:
-    """Write video after video; tells of each that is done."""
-    if workers <= 1:
-        for task in tasks:
-            yield _write_video(*shared, *task)
-        return
-    # Spawned, not forked: this process may hold threads of torch. What the tasks share goes to each process once.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_start, initargs=shared) as pool:
-        yield from pool.map(_write_shared, tasks)
-
-
-# In a worker process: folder, source and settings.
-_shared: tuple = ()
-
-
-def _start(*shared) -> None:
-    global _shared
-    _shared = shared
-    torch.set_num_threads(1)
-    checking.end_with_parent()
-
-
-def _write_shared(task: tuple[str, int]) -> None:
-    _write_video(*_shared, *task)
-
-
-def _write_video(folder: Path, source, settings: Mapping, name: str, count: int) -> None:
+def _write_video(folder: Path, source, settings: Mapping, task: tuple[str, int]) -> None:
+    name, count = task
     pixels = source.frames(name, range(count)).numpy()
     steps = np.empty((count - 1, 2), _STEP)
     values = np.empty((count - 1, 2, *pixels.shape[1:3]), np.int8)

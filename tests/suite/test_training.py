@@ -17,7 +17,7 @@ from torch import nn
 from torch.utils.data import Dataset
 
 from suite import checkpoints, training
-from suite.errors import DamagedError, InputError, TrainingError
+from suite.errors import DamagedError, InputError, SampleError, TrainingError
 from suite.seeding import generator, seed_everything
 from suite.settings import Optimisation
 
@@ -207,7 +207,7 @@ def test_what_ends_a_run_between_two_steps_loses_none(tmp_path, steps, how):
     else:
         # Six batches of the 45 points to an epoch, the last of five; no point is left to break on after the last step.
         read = sum(5 if step % 6 == 5 else 8 for step in range(steps))
-        with pytest.raises(RuntimeError, match="killed") if steps < 18 else contextlib.nullcontext():
+        with pytest.raises(SampleError, match="killed") if steps < 18 else contextlib.nullcontext():
             fit(tmp_path / "run", points=Breaking(45, read + 1), progress=lambda done, total: shown.append(done))
     assert shown == list(range(steps + 1))
     again = []

@@ -92,7 +92,6 @@ def test_the_retrieval_pooling_is_capped_at_a_small_map(source):
     assert small.shape == (5, 1, 32)
 
 
-@pytest.mark.filterwarnings("ignore:This DataLoader will create")
 def test_the_number_of_workers_changes_no_bit(source, backbone):
     runs = [
         features.extract(backbone, source, VIDEOS, LENGTHS, **SETTINGS, pooling="conv5-max", batch=4, workers=workers)
@@ -325,7 +324,6 @@ def test_the_probe_takes_the_last_pooling_of_the_five_convolution_c3d(source):
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.filterwarnings("ignore:This DataLoader will create")
 def test_pieces_and_workers_change_no_bit_of_a_videos_feature(source, backbone, monkeypatch):
     whole = features.video_features(backbone, source, VIDEOS, LENGTHS, **PROBE, batch=4)
     # Video c has nine windows: four items of the loader.
