@@ -31,7 +31,6 @@ decides is reported (from SEARCH_DRAWS of them, so give or take a few percent).
 
 import hashlib
 import math
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -41,6 +40,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 
+from harness import files
 from harness.compare import Judgement
 from harness.errors import UsageError
 from harness.records import Record
@@ -149,13 +149,9 @@ class _File(BaseModel):
 
 
 def _load_file(path: Path) -> list[Claim]:
+    content = files.toml(path)
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
         file = _File.model_validate(content)
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: not valid TOML: {error}".replace("\n", " ")) from None
     except ValidationError as error:
         raise UsageError(f"{path}: {_describe(error, content)}") from None
     if file.paper != path.stem:

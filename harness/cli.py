@@ -250,9 +250,11 @@ def compare(
     verdict: Annotated[str | None, typer.Option(help="Only cells with this verdict.")] = None,
 ) -> None:
     """Judge the records of a paper cell by cell; ± is the standard deviation over seeds."""
-    from harness import sections
+    from harness import imported, sections
     from harness.compare import VERDICTS
 
+    if paper == imported.KEY:
+        raise UsageError(f"{paper}: {imported.UNJUDGED}; `report --records {records} --out DIR` shows them on a page")
     found = _paper(paper)
     wanted = verdict.upper() if verdict is not None else None
     if wanted is not None and wanted not in VERDICTS:
@@ -270,8 +272,14 @@ def compare(
 def write_report(
     records: Records = REPORTS / "records",
     out: Annotated[
-        Path, typer.Option("--out", parser=options.folder, metavar="DIR", help="Folder of the pages.")
-    ] = REPORTS,
+        Path | None,
+        typer.Option(
+            "--out",
+            parser=options.folder,
+            metavar="DIR",
+            help="Folder of the pages; by default reports, for the records in it alone.",
+        ),
+    ] = None,
     check: Annotated[
         bool, typer.Option("--check", help="Write nothing; exit 1 when a page is not what the records give.")
     ] = False,
@@ -292,6 +300,9 @@ def write_report(
     if form == "latex":
         print(_latex(papers, store, table, scale), end="")
         return 0
+    if out is None and not check and records.resolve() != (REPORTS / "records").resolve():
+        raise UsageError(f"--records {records}: name the pages' folder by --out; {REPORTS} shows {REPORTS / 'records'}")
+    out = out or REPORTS
     built = report.build(
         papers,
         store.read(),

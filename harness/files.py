@@ -1,8 +1,12 @@
 """Files that a person names: only regular ones are opened, since a pipe or a device never ends."""
 
 import os
+import re
 import stat
+import tomllib
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from harness.errors import UsageError
 
@@ -18,6 +22,21 @@ def read(path: Path | str) -> bytes:
             return file.read()
     except OSError as error:
         raise UsageError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def toml(path: Path, number: Callable[[str], Any] = float) -> dict[str, Any]:
+    """What a regular file of TOML holds; number: makes a number of its letters. Raises UsageError, one line, as `read` does and
+    for what is no TOML."""
+    try:
+        return tomllib.loads(read(path).decode(), parse_float=number)
+    except UnicodeDecodeError:
+        raise UsageError(f"{path}: not UTF-8 text") from None
+    # Python itself refuses numbers of thousands of digits, and tables in tables without end.
+    except (ValueError, RecursionError) as error:
+        found = re.fullmatch(r"(?s)(.*) \(at (?:(line \d+), column \d+|(end of document))\)", str(error))
+        what, line, end = found.groups() if found else (str(error), None, None)
+        where = f"{line or 'end of file'}: " if line or end else ""
+        raise UsageError(f"{path}: {where}not valid TOML: {what}") from None
 
 
 def writable(path: Path, option: str) -> Path:

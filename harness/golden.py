@@ -8,7 +8,6 @@ and instruction sets, by their spread; that is less than half of the way to chan
 
 import json
 import math
-import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,6 +15,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, ValidationError, model_validator
 
+from harness import files
 from harness.errors import UsageError
 
 KINDS = ("exact", "near", "trained")
@@ -104,13 +104,12 @@ def papers(tables: Path) -> list[str]:
 def load(path: Path) -> Golden:
     """Read a file of golden numbers. Raises UsageError, one line, if it is missing or malformed."""
     command = f"`python -m harness bless {path.stem} --reason ...`"
+    if not path.exists():
+        raise UsageError(f"{path}: no golden numbers; write them with {command}")
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-        golden = Golden.model_validate(content)
-    except FileNotFoundError:
-        raise UsageError(f"{path}: no golden numbers; write them with {command}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: not valid TOML ({error}); restore the file, it is written by {command}") from None
+        golden = Golden.model_validate(files.toml(path))
+    except UsageError as error:
+        raise UsageError(f"{error}; restore the file, it is written by {command}") from None
     except ValidationError as error:
         first = error.errors()[0]
         where = ": ".join(str(part) for part in first["loc"][:2])

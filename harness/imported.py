@@ -11,6 +11,7 @@ from harness.records import Record
 # Their key among the papers of records.
 KEY = "imported"
 TITLE = "Checkpoints of other code bases"
+UNJUDGED = "no printed number belongs to checkpoints of other code bases, and nothing is judged"
 
 
 def page(records: Sequence[Record]) -> str:
@@ -19,7 +20,7 @@ def page(records: Sequence[Record]) -> str:
         f"# {TITLE}",
         pages.GENERATED,
         "[All papers](README.md)",
-        "Measured by `python -m harness evaluate`: no printed number belongs to them, and nothing is judged. "
+        f"Measured by `python -m harness evaluate`: {UNJUDGED}. "
         "± is the standard deviation over seeds. A checkpoint is known by the sha256 of its file.",
     ]
     for protocol in sorted({record.protocol for record in records}):

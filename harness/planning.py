@@ -114,6 +114,12 @@ def build(
     for name in request.rows:
         if name not in known_rows:
             raise UsageError(f"{paper.key} has no row {name!r}; rows: {', '.join(sorted(known_rows))}")
+    for table in (*paper.tables, *paper.figures):
+        for row in table.rows:
+            if row.source == "own" and row.backbone not in suite.gmacs:
+                raise UsageError(
+                    f"{paper.key} {table.id} row {row.id}: unknown backbone {row.backbone!r}; choose one of {', '.join(suite.gmacs)}"
+                )
     plan = Plan()
     for table in _asked(paper, request):
         for cells in _measured_together(table):

@@ -51,7 +51,19 @@ def prepare(
                 f"{paper.key} measures nothing on dataset {name!r}; its datasets: {', '.join(sorted(known))}"
             )
     recipe = runner.load_recipe(paper.key, scale)
+    _refuse_unknown_rows(paper, recipe)
     return work_out(paper, recipe, data_root, request, runs, glove=glove, only_plan=only_plan)
+
+
+def _refuse_unknown_rows(paper: Paper, recipe) -> None:
+    """Raise UsageError where the recipe's subset names a table or a row that the paper has not: nothing would be run for it."""
+    there = {table.id: [row.id for row in table.rows] for table in (*paper.tables, *paper.figures)}
+    for table, rows in recipe.settings.subset.items():
+        for name, known in ((table, there), *((row, there.get(table, ())) for row in rows)):
+            if name not in known:
+                raise UsageError(
+                    f"the recipe of {paper.key}: subset.{table}: no {name!r}; there are {', '.join(known)}"
+                )
 
 
 def work_out(

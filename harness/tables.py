@@ -6,8 +6,6 @@ Every fault is a ``UsageError`` of one line: file, table, row, what is wrong.
 """
 
 import math
-import re
-import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +13,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
+from harness import files
 from harness.errors import UsageError
 
 Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
@@ -359,7 +358,7 @@ def load(folder: Path) -> dict[str, Paper]:
 
 def load_paper(path: Path) -> Paper:
     """Read and check one paper's tables. Raises UsageError, one line that names file, table and row."""
-    document = _read(path)
+    document = files.toml(path, _Written)
     for key in document:
         if key not in ("paper", "table", "figure"):
             raise UsageError(f"{path}: unknown key {key!r}; a file has [paper], [[table]] and [[figure]]")
@@ -381,20 +380,6 @@ def load_paper(path: Path) -> Paper:
     if path.stem != paper.key:
         raise UsageError(f"{path}: paper key is '{paper.key}'; name the file {paper.key}.toml or mend the key")
     return paper
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        with path.open("rb") as file:
-            return tomllib.load(file, parse_float=_Written)
-    except tomllib.TOMLDecodeError as error:
-        what, _, place = str(error).rpartition(" (at ")
-        found = re.match(r"(line \d+)", place)
-        raise UsageError(f"{path}: {found[1] if found else 'end of file'}: not valid TOML: {what}") from None
-    except UnicodeDecodeError:
-        raise UsageError(f"{path}: not UTF-8 text") from None
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be read: {error.strerror}") from None
 
 
 def _describe(error: ValidationError, content: dict[str, Any]) -> str:

@@ -66,7 +66,7 @@ def digest(content: object) -> str:
 
 def papers() -> list[str]:
     """Keys of the papers that have a recipe."""
-    return sorted(path.stem for path in FOLDER.glob("*.toml"))
+    return sorted(path.stem for path in FOLDER.glob("*.toml") if path.is_file())
 
 
 def load(paper: str, scale: str, folder: Path = FOLDER) -> Recipe:

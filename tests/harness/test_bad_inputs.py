@@ -17,7 +17,9 @@ import pytest
 
 from harness import cli, tables
 from harness.records import Store
+from suite import recipe
 from tests.harness import results
+from tests.suite.test_recipe import written
 
 ROOT = Path(__file__).parents[2]
 # Seconds that a command may take. What is refused takes far less; what waits for ever never ends.
@@ -145,20 +147,25 @@ ROWS = [
     ("report --records $T/text", 2, "no such folder of records"),
     ("report --records ''", 2, "a shell variable empty"),
     # Pages with results are there already.
-    ("report --records $T/empty", 2, "reports/vcop.md: shows results"),
+    ("report --records $T/empty --out $T/reports", 2, "reports/vcop.md: shows results"),
+    # The repository's pages are of the repository's records.
+    ("report --records $T/records", 2, "name the pages' folder by --out"),
+    ("report --records $T/empty", 2, "name the pages' folder by --out"),
+    ("report --records $T/records --format html", 2, "name the pages' folder by --out"),
     ("report --records $T/records --out $T/text", 2, "text: is no folder"),
     ("report --records $T/records --out $T/fifo", 2, "fifo: is no folder"),
     ("report --records $T/records --out /proc/nowhere", 2, "/proc/nowhere"),
     ("report --records $T/records --out ''", 2, "a shell variable empty"),
-    ("report --records $T/piped", 2, "one.json: is no regular file"),
-    ("report --records $T/misplaced", 2, "lies elsewhere than its key"),
-    ("report --records $T/misplaced/vcop", 2, "lies elsewhere than its key"),
-    ("report --records $T/spoilt", 2, "one.json: no record"),
+    ("report --records $T/piped --out $T/new", 2, "one.json: is no regular file"),
+    ("report --records $T/misplaced --out $T/new", 2, "lies elsewhere than its key"),
+    ("report --records $T/misplaced/vcop --out $T/new", 2, "lies elsewhere than its key"),
+    ("report --records $T/spoilt --out $T/new", 2, "one.json: no record"),
     ("report --format pdf", 2, "choose markdown, html or latex"),
     ("report --format latex --records $T/records", 2, "--table PAPER.TABLE"),
     ("report --format latex --table vcop --records $T/records", 2, "--table PAPER.TABLE"),
     ("report --format latex --table vcop.table9 --scale tiny --records $T/records", 2, "no table 'table9'"),
     ("report --format latex --table vcop.table1 --scale huge --records $T/records", 2, "no results of vcop at scale"),
+    ("compare imported --records $T/records", 2, "shows them on a page"),
     ("compare vcop --records $T/nowhere", 2, "no such folder of records"),
     ("compare vcop --records $T/fifo", 2, "no such folder of records"),
     ("compare vcop --records $T/piped", 2, "is no regular file"),
@@ -263,6 +270,95 @@ def test_what_is_odd_and_right(made, command):
     assert code == 0, err
 
 
+# Of recipes (paper, scale, table, line) that cannot work, and words of what `plan` says.
+RECIPES = [
+    ("vcop", "paper", "paper.video", "crop = 200", "crop 200 is larger than frames of 128x171 (resize)"),
+    ("vcop", "paper", "paper.video", "resize = [-128, 171]", "settings.video.resize.0 = -128"),
+    ("vcop", "paper", "paper.finetuning.optimisation", 'batch = "8"', "settings.finetuning.optimisation.batch = '8'"),
+    ("vcop", "paper", "paper.finetuning.optimisation", "learning_rate = inf", "learning_rate = inf"),
+    ("vcop", "paper", "paper.retrieval", "top = [0]", "settings.retrieval.top.0 = 0"),
+    ("vcop", "paper", "paper.pretraining.vcop", 'dataset = "ucf102"', "settings.pretraining.vcop.dataset = 'ucf102'"),
+    ("vcop", "paper", "paper.compute", "threads = -1", "settings.compute.threads = -1"),
+    ("vcop-curriculum", "small", "small.subset", 'table2 = ["r4d"]', "subset.table2: no 'r4d'; there are"),
+    ("vcop-curriculum", "small", "small.subset", 'table99 = ["r3d"]', "subset.table99: no 'table99'; there are"),
+]
+
+
+@pytest.mark.parametrize("command", ["plan", "run"])
+@pytest.mark.parametrize(("paper", "scale", "table", "line", "words"), RECIPES, ids=[row[3] for row in RECIPES])
+def test_a_recipe_that_cannot_work_is_one_line(made, tmp_path, monkeypatch, command, paper, scale, table, line, words):
+    spoilt, load = written(tmp_path, paper, table, line), recipe.load
+    monkeypatch.setattr(recipe, "load", lambda paper, scale: load(paper, scale, spoilt))
+    code, _, err = called(f"{command} {paper} --scale {scale} --runs $T/new", made)
+    refused(code, err, 2, words)
+    assert paper in err
+    assert not (made / "new").exists()
+
+
+def piped(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+def a_folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def rewritten(old: str, new: str):
+    def rewrite(path: Path) -> None:
+        text = path.read_text(encoding="utf-8")
+        assert old in text
+        path.write_text(text.replace(old, new, 1), encoding="utf-8")
+
+    return rewrite
+
+
+DIGITS_IN_TOML = rewritten("\n", f"\nn = {DIGITS}\n")
+# Of the repository's tables (command, file, what is done to it), and words of what is said.
+TABLES = [
+    ("plan vcop", "vcop.toml", piped, "vcop.toml: is no regular file"),
+    ("list", "vcop.toml", a_folder, "vcop.toml: cannot be read: Is a directory"),
+    ("list", "vcop.toml", DIGITS_IN_TOML, "vcop.toml: not valid TOML"),
+    ("show mas", "mas.toml", rewritten("\n", f"\nn = {'[' * 10_000}\n"), "mas.toml: not valid TOML"),
+    (
+        "plan vcop",
+        "vcop.toml",
+        rewritten('backbone = "r3d"', 'backbone = "r4d"'),
+        "unknown backbone 'r4d'; choose one of c3d",
+    ),
+    ("report --records $T/records --out $T/new", "claims/vcop.toml", piped, "claims/vcop.toml: is no regular file"),
+    (
+        "report --records $T/records --out $T/new",
+        "claims/vcop.toml",
+        a_folder,
+        "claims/vcop.toml: cannot be read: Is a directory",
+    ),
+    ("report --records $T/records --out $T/new", "claims/vcop.toml", DIGITS_IN_TOML, "vcop.toml: not valid TOML"),
+    ("regression vcop --runs $T/new", "golden/vcop.toml", piped, "vcop.toml: is no regular file; restore"),
+    ("regression vcop --runs $T/new", "golden/vcop.toml", DIGITS_IN_TOML, "vcop.toml: not valid TOML"),
+]
+
+
+@pytest.mark.parametrize(("command", "name", "spoil", "words"), TABLES, ids=[f"{row[0]} {row[3]}" for row in TABLES])
+def test_tables_that_are_none_are_one_line(made, tmp_path, monkeypatch, command, name, spoil, words):
+    folder = Path(shutil.copytree(cli.TABLES, tmp_path / "reference_tables"))
+    spoil(folder / name)
+    monkeypatch.setattr(cli, "TABLES", folder)
+    code, _, err = called(command, made)
+    refused(code, err, 2, words)
+
+
+@pytest.mark.parametrize("spoil", [piped, a_folder])
+def test_what_is_no_file_is_no_recipe(made, tmp_path, monkeypatch, spoil):
+    folder, load = Path(shutil.copytree(recipe.FOLDER, tmp_path / "papers")), recipe.load
+    spoil(folder / "vcop.toml")
+    monkeypatch.setattr(recipe, "FOLDER", folder)
+    monkeypatch.setattr(recipe, "load", lambda paper, scale: load(paper, scale, folder))
+    code, _, err = called("plan vcop", made)
+    refused(code, err, 2, "no recipe for paper 'vcop'; papers with a recipe: mas")
+
+
 # The same through a process of its own, for what lies before `main`.
 @pytest.mark.parametrize(
     ("command", "code", "words"),
@@ -270,7 +366,7 @@ def test_what_is_odd_and_right(made, command):
         ("plan vcop --tables ''", 2, "an empty name"),
         ("report --records $T/piped --out $T/new", 2, "is no regular file"),
         ("compare vcop --records $T/piped", 2, "is no regular file"),
-        ("plan vcop --runs $T/\udce9 --device tpu", 2, "no such device"),
+        ("plan vcop --runs $T/\udce9", 2, "its name is not UTF-8"),
         ("plan vcop --tables caf\udce9", 2, "no table 'caf"),
         ("report --records $T/caf\udce9", 2, "no such folder"),
     ],

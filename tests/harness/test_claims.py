@@ -389,7 +389,7 @@ RELATION = "relation = 'factorial(3) == 5'"
         ('ks = ["top1", "top5", "top10"]', "ks = [1.5]", "sets: ks: "),
         ('ks = ["top1", "top5", "top10"]', "ks = [true]", "sets: ks: "),
         ('ks = ["top1", "top5", "top10"]', f"ks = {list(range(101))}", "sets: ks: "),
-        ("[sets]", "[sets", "not valid TOML"),
+        ("[sets]", "[sets", "line 3: not valid TOML"),
     ],
 )  # fmt: skip
 def test_a_faulty_file_is_one_clear_line(tmp_path, old, new, message):
@@ -404,7 +404,7 @@ def test_a_faulty_file_is_one_clear_line(tmp_path, old, new, message):
 
 def test_a_file_that_is_no_text(tmp_path):
     (tmp_path / "small.toml").write_bytes(b'paper = "\xff"')
-    with pytest.raises(UsageError, match=r"small\.toml: not valid TOML"):
+    with pytest.raises(UsageError, match=r"small\.toml: (not UTF-8|.*not valid TOML)"):
         claims.load(tmp_path)
 
 

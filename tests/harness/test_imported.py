@@ -1,10 +1,15 @@
 """Measured checkpoints of other code bases: their content is their identity, and they have a page of their own."""
 
+import json
+import shutil
+
 import pytest
 
 from harness import report, runner
 from harness.records import Checkpoint, Store
+from suite.datasets import synthetic
 from tests.harness import results
+from tests.harness.test_bad_inputs import called
 from tests.harness.test_records import record
 
 
@@ -59,3 +64,52 @@ def test_without_any_nothing_is_said_of_them(tmp_path, name):
     built = report.build({"small": results.small_paper(tmp_path)}, [], {}, [], folder=tmp_path, store=tmp_path)
     assert "imported" not in built.pages[name]
     assert "imported.md" not in built.pages
+
+
+def rows(page: str) -> list[list[str]]:
+    """Cells of the lines of a page that are about a checkpoint."""
+    return [
+        [cell.strip() for cell in line.split("|")[1:-1]] for line in page.splitlines() if line.startswith("| model")
+    ]
+
+
+def test_two_checkpoints_of_one_file_name_from_evaluate_to_the_page(tmp_path):
+    import torch
+
+    from suite import backbones
+
+    size = {"height": 48, "width": 64, "seed": 1, "classes": 2}
+    synthetic.generate("ucf101", tmp_path / "data", size, lambda done, total: None)
+    for folder, seed in (("first", 0), ("second", 1)):
+        torch.manual_seed(seed)
+        (tmp_path / folder).mkdir()
+        torch.save(backbones.build("r3d", 16).state_dict(), tmp_path / folder / "model_20.pt")
+    (tmp_path / "copy").mkdir()
+    shutil.copyfile(tmp_path / "first/model_20.pt", tmp_path / "copy/model_again.pt")
+
+    words = "--backbone r3d --protocol clip-retrieval --scale tiny --device cpu --data-root $T/data --runs $T/runs"
+    for checkpoint, label in (("first/model_20.pt", ""), ("second/model_20.pt", "--name 'model|two'")):
+        code, _, err = called(f"evaluate --checkpoint $T/{checkpoint} {words} {label}", tmp_path)
+        assert code == 0, err
+    code, _, err = called("report --records $T/runs/records --out $T/pages", tmp_path)
+    assert code == 0, err
+    scores = {one.checkpoint.name: one.scores for one in Store(tmp_path / "runs/records").read("imported")}
+    assert set(scores) == {"model_20.pt", "model|two"}
+    assert scores["model_20.pt"] != scores["model|two"]
+    page = (tmp_path / "pages/imported.md").read_text(encoding="utf-8").replace("\\|", "/")
+    assert {row[0].replace("\\_", "_"): row[7] for row in rows(page)} == {
+        name.replace("|", "/"): f"{found['top1']:.1f}" for name, found in scores.items()
+    }
+
+    # The same content under another name is the same checkpoint: its record is written again, under the last name.
+    code, _, err = called(f"evaluate --checkpoint $T/copy/model_again.pt {words}", tmp_path)
+    assert code == 0, err
+    again = {one.checkpoint.name: one.scores for one in Store(tmp_path / "runs/records").read("imported")}
+    assert again == {"model_again.pt": scores["model_20.pt"], "model|two": scores["model|two"]}
+    code, out, err = called("export records --from $T/runs/records", tmp_path)
+    assert code == 0, err
+    found = {(one["row"], one["metric"]): one["value"] for one in json.loads(out) if one["paper"] == "imported"}
+    assert len(found) == sum(map(len, again.values()))
+    assert {value for (_, metric), value in found.items() if metric == "top1"} == {
+        one["top1"] for one in again.values()
+    }
