@@ -246,8 +246,12 @@ class ClipsOfVideos(Dataset):
     def __len__(self) -> int:
         return len(self.videos)
 
+    def name(self, index: int) -> str:
+        """Name of the video of item `index`."""
+        return self.videos[index].name
+
     def __getitem__(self, index: int) -> Tensor:
-        name = self.videos[index].name
+        name = self.name(index)
         count = self.frames[name]
         span = (self.clip_length - 1) * self.stride + 1
         starts = evenly_spaced_starts(count, span, self.clips)
@@ -276,9 +280,12 @@ class WindowsOfVideos(Dataset):
     def __len__(self) -> int:
         return len(self._pieces)
 
+    def name(self, index: int) -> str:
+        """Name of the video of item `index`."""
+        return self.videos[self._pieces[index][0]].name
+
     def __getitem__(self, index: int) -> Tensor:
-        video, starts = self._pieces[index]
-        name = self.videos[video].name
+        name, starts = self.name(index), self._pieces[index][1]
         wanted = [clip_indices(start, self.clip_length, self.frames[name]) for start in starts]
         return _read(self.source, name, wanted, self.crop)
 

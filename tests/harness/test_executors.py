@@ -98,6 +98,24 @@ def limit_files(size: int) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
 
 
+class Deadly:
+    """Samples of which the fifth is too much for the process that reads it."""
+
+    def name(self, index):
+        return f"v_{index}"
+
+    def __getitem__(self, index):
+        if index == 5:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return index
+
+
+def read_with_loaders(roots, folder):
+    from suite.loading import batches_of
+
+    list(batches_of(Deadly(), [[index] for index in range(9)], workers=2))
+
+
 def lose_folder(roots, folder):
     shutil.rmtree(folder)
     raise ValueError("folder lost")
@@ -110,6 +128,7 @@ def announce_and_block(roots, folder):
 
 DEEDS = {
     "succeed": lambda roots, folder: None,
+    "loaders": read_with_loaders,
     "fail": fail,
     "refuse": refuse,
     "die": die,
@@ -191,6 +210,15 @@ def test_a_failure_whose_log_cannot_be_written_is_told_all_the_same(tmp_path):
     with pytest.raises(StageError) as caught:
         run(plan(stage("lost", does="lose folder")), tmp_path)
     assert str(caught.value) == "frames lost: ValueError: folder lost"
+
+
+def test_a_stage_whose_loader_is_killed_says_so_in_a_line(tmp_path):
+    with pytest.raises(StageError) as caught:
+        run(plan(stage("a", does="loaders")), tmp_path)
+    assert str(caught.value) == (
+        f"{stage('a').label()}: v_5: the worker process was ended by signal 9 (Killed), as when memory is short; "
+        f"run again to go on; --workers 0 reads without loader processes"
+    )
 
 
 def test_bad_input_holds_up_only_those_that_need_it(tmp_path):

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 
 from suite import backbones
 from suite.backbones.c3d5 import C3D5
-from suite.errors import InputError
+from suite.errors import InputError, SampleError
 from suite.evaluation import features, recognition, scenes, similarity
 from suite.video import clips, decode, store, transforms
 
@@ -174,6 +174,21 @@ def test_a_video_that_cannot_be_read_is_named_in_one_line(source, backbone, work
     with pytest.raises(InputError) as caught:
         features.extract(backbone, source, VIDEOS, LENGTHS | {"d": 50}, **SETTINGS, pooling="global", workers=workers)
     assert str(caught.value) == "d: has 8 frames, frame 49 was expected"
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_what_nobody_foresaw_names_the_video_it_came_from(source, backbone, workers):
+    # One video's number of frames is no number.
+    lengths = LENGTHS | {"c": "forty"}
+    with pytest.raises(SampleError, match=r"^c: TypeError: "):
+        features.extract(backbone, source, VIDEOS, lengths, **SETTINGS, pooling="global", workers=workers)
+
+
+def test_windows_have_the_names_of_their_videos(monkeypatch):
+    monkeypatch.setattr(features, "PIECE", 3)
+    # Windows from frame 0, 4, ...: four, one, nine, one and one; three to an item.
+    items = features.WindowsOfVideos(None, VIDEOS, LENGTHS, clip_length=8, step=4, crop=32)
+    assert [items.name(index) for index in range(len(items))] == ["a", "a", "b", "c", "c", "c", "d", "e"]
 
 
 def test_frames_smaller_than_the_crop_are_refused(source, backbone):
