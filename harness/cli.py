@@ -224,7 +224,9 @@ def run_paper(
         if note:
             print(note, file=sys.stderr)
     command = runner.command_line()
-    measured = runner.run(run.paper, run.recipe, run.request, run.data, run.built, runs, store, machine, command)
+    measured, failure = runner.run(
+        run.paper, run.recipe, run.request, run.data, run.built, runs, store, machine, command
+    )
     facts, versions = preparation.recipes(), runner.protocol_versions()
     claims = {paper: _claims().get(paper, [])}
     built = report.build(
@@ -239,6 +241,8 @@ def run_paper(
     report.write(built, runs / "reports")
     print(summary.of_run(run, measured, versions))
     print(f"\n{len(measured)} results in {store.folder}; report: {runs / 'reports' / f'{paper}.md'}")
+    if failure is not None:
+        raise failure
     preparation.refuse_faults(run.data)
 
 
@@ -388,12 +392,14 @@ def evaluate(
     machine = preparation.machine(run, device, workers, False)
     run = preparation.checked(run, runs)
     command = runner.command_line()
-    found = runner.run(run.paper, run.recipe, run.request, run.data, run.built, runs, store, machine, command)
+    found, failure = runner.run(run.paper, run.recipe, run.request, run.data, run.built, runs, store, machine, command)
     for line in runner.describe_import(run.built, runs):
         print(line)
     names = [column.metric for column in asked.figures[0].columns]
     print(summary.of_evaluation(found, names))
     print(f"\nrecords: {store.folder / 'imported'}; `report --records {store.folder} --out DIR` shows them on a page")
+    if failure is not None:
+        raise failure
     preparation.refuse_faults(run.data)
 
 

@@ -13,10 +13,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from harness import durable, executors, golden, lock, plan, planning, stage_folders
-from harness.errors import UsageError
+from harness.errors import StageError, UsageError
 from harness.executors import Machine
 from harness.plan import DataFacts, Measurement, Plan, Request, Stage
 from harness.records import Checkpoint, Outcomes, Record, Store
+from harness.scheduling import Failure
 from harness.tables import Paper
 from harness.words import printable
 
@@ -290,16 +291,26 @@ def run(
     store: Store,
     machine: Machine,
     command: str,
-) -> list[Record]:
-    """Run what is not done yet and write a record for every measurement; returns the records in the plan's order.
+) -> tuple[list[Record], Failure | None]:
+    """Run what is not done yet and write a record for every measurement.
 
     A record is written as soon as all that it is made of is done, so that a run that is stopped loses none.
+
+    Returns the records in the plan's order, and the failure that others are missing for, which is for the caller to raise
+    when it has shown the records; with no record at all it is raised here.
     """
     written = Written(paper, recipe, request, data, built, runs, store, command)
+    failure = None
     with lock.locked(runs):
         store.mend(paper.key)
-        executors.execute(built, run_stage, data.roots, runs, machine, written.finished)
-    return written.records()
+        try:
+            executors.execute(built, run_stage, data.roots, runs, machine, written.finished)
+        except (UsageError, StageError) as error:
+            failure = error
+    records = written.records()
+    if failure is not None and not records:
+        raise failure
+    return records, failure
 
 
 class Written:

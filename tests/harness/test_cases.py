@@ -151,3 +151,39 @@ def test_frame_folders_come_in_the_order_of_their_numbers(tmp_path):
     frame_folders_that_share_a_stem(tmp_path)
     names = [one.name for one in datasets.load("yupenn", tmp_path).splits[1].test]
     assert [name for name in names if "beach" in name] == ["Beach/beach", "Beach/beach2", "Beach/beach10"]
+
+
+def link_real(root: Path, shared_data: Path, folder: str, **lists: str) -> None:
+    """Add a real video to each of these lists of the root, as the third class; skips by name where one is absent."""
+    for which, name in lists.items():
+        source = shared_data / folder / "UCF-101" / name
+        if not source.exists():
+            pytest.skip(f"{name} is not among the shared research videos")
+        path = root / "UCF-101" / name
+        path.parent.mkdir(exist_ok=True)
+        path.symlink_to(source)
+        with open(root / "ucfTrainTestlist" / f"{which}.txt", "a", encoding="utf-8") as file:
+            file.write(f"{name} 3\n" if which.startswith("train") else f"{name}\n")
+    with open(root / "ucfTrainTestlist" / "classInd.txt", "a", encoding="utf-8") as file:
+        file.write(f"3 {Path(name).parent.name}\n")
+
+
+def test_a_real_video_with_fewer_frames_than_its_header_says_is_kept_and_listed(harness, shared_data, tmp_path):  # noqa: F811
+    root, odd = ucf101(tmp_path / "data"), "HorseRace/v_HorseRace_g20_c01.avi"
+    link_real(root, shared_data, "ucf101-six", trainlist01=odd)
+    code, out, err = harness("check-data", "--data-root", root, "--runs", tmp_path / "runs")
+    assert code == 0, err
+    assert "5 listed, 5 decoded, 0 unreadable" in out
+    assert "kept, with another number of frames than their headers give: 1" in out
+    assert f"{odd}: 365 frames decode, its header says 367" in out
+
+
+def test_real_videos_with_the_same_bytes_on_both_sides_of_split_1_are_listed(harness, shared_data, tmp_path):  # noqa: F811
+    root, tested, trained = ucf101(tmp_path / "data"), *(f"Basketball/v_Basketball_g{n}_c01.avi" for n in ("03", "23"))
+    link_real(root, shared_data, "ucf101-seven-small", testlist01=tested, trainlist01=trained)
+    code, out, err = harness("check-data", "--data-root", root, "--runs", tmp_path / "runs")
+    assert code == 0, err
+    assert "6 listed, 6 decoded" in out
+    assert "the same bytes under several names: 1" in out
+    assert "split 1: test videos with the bytes of a training video: 1" in out
+    assert f"{tested} (test) = {trained} (train)" in out

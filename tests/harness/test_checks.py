@@ -1,5 +1,6 @@
 """Checks of data on disk through the command line: what is read again, and what keys know of the contents."""
 
+import json
 import os
 import shutil
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 
 from harness import checks, plan, planning, preparation, runner, stage_folders
 from harness.plan import Request
+from harness.records import Store
 from suite.datasets import synthetic
 from tests.harness.test_cli import fails, harness  # noqa: F401  # the command line as a fixture
 
@@ -76,6 +78,29 @@ def test_only_what_moved_is_read_and_again_reads_all(harness, data, tmp_path):  
     assert lines_of_memo(runs) == 39
     assert harness(*words, "--again")[:2] == first[:2]
     assert lines_of_memo(runs) == 38
+
+
+def test_what_the_file_system_does_not_tell_is_found_by_again_alone(harness, data, tmp_path):  # noqa: F811
+    from suite.datasets import lists
+
+    runs = tmp_path / "runs"
+    words = ("check-data", "--data-root", data, "--runs", runs, "--datasets", "ucf101")
+    first = harness(*words)
+    assert first[0] == 0
+    path = video(data)
+    path.write_bytes(bytes(path.stat().st_size))
+    # The memo says what it would if no time and no number of the file had moved, as after a fault of the disk.
+    (memo,) = (runs / checks.MEMOS).glob("*/ucf101.jsonl")
+    entries = [json.loads(line) for line in memo.read_text().splitlines() if line]
+    for entry in entries:
+        if entry[0] == path.relative_to(data).as_posix():
+            entry[1] = lists.stamp(data, entry[0])
+    memo.write_text("".join(f"{json.dumps(entry)}\n" for entry in entries))
+    assert harness(*words)[:2] == first[:2]
+    assert lines_of_memo(runs) == 38
+    fails(harness(*words, "--again"), path.name, "cannot be decoded")
+    # And then it is known.
+    fails(harness(*words), path.name, "cannot be decoded")
 
 
 def test_what_a_kill_left_of_a_memo_does_no_harm(harness, data, tmp_path):  # noqa: F811
@@ -191,3 +216,41 @@ def test_test_videos_with_the_bytes_of_training_videos_are_listed(harness, data,
     assert "split 1: test videos with the bytes of a training video: 1" in out
     assert f"{test} (test) = {train} (train)" in out
     assert " = ".join(sorted([test, train])) in out
+
+
+RANDOM = ("--tables", "table2,table3", "--rows", "r3d_random", "--device", "cpu")
+
+
+def test_the_same_bytes_on_both_sides_are_in_the_record_and_on_the_page(harness, data, tmp_path):  # noqa: F811
+    train = (data / "ucfTrainTestlist" / "trainlist01.txt").read_text().split()[0]
+    test = (data / "ucfTrainTestlist" / "testlist01.txt").read_text().split()[0]
+    shutil.copyfile(data / "UCF-101" / train, data / "UCF-101" / test)
+    runs = tmp_path / "runs"
+    code, _, err = harness("run", "vcop", *RANDOM, "--datasets", "ucf101", "--data-root", data, "--runs", runs)
+    assert code == 0, err
+    (record,) = Store(runs / "records").read("vcop")
+    assert record.counts["duplicates_across"] == 1
+    page = (runs / "reports" / "vcop.md").read_text(encoding="utf-8")
+    assert "1 test video with the bytes of a training video" in page
+
+
+@pytest.mark.parametrize("fault", ["list", "video"])
+def test_a_run_does_and_shows_what_needs_no_faulty_dataset(harness, data, tmp_path, fault):  # noqa: F811
+    if fault == "list":
+        bad = min((data / "testTrainMulti_7030_splits").glob("*_test_split1.txt"))
+        bad.write_text("no list\n")
+    else:
+        bad = min((data / "hmdb51").rglob("*.avi"))
+        bad.write_bytes(b"")
+    runs = tmp_path / "runs"
+    code, out, err = harness("run", "vcop", *RANDOM, "--data-root", data, "--runs", runs)
+    assert code == 2
+    assert err.splitlines()[-1].startswith("error: ")
+    assert bad.name in err.splitlines()[-1]
+    assert "Traceback" not in err
+    (record,) = Store(runs / "records").read("vcop")
+    assert (record.table, record.dataset) == ("table2", "ucf101")
+    page = (runs / "reports" / "vcop.md").read_text(encoding="utf-8")
+    for text in (out, page):
+        assert f"{record.scores['top1']:.1f}" in text
+    assert str(runs / "reports" / "vcop.md") in out
