@@ -24,10 +24,14 @@ from harness.figures import Figure, Line, Panel
 from harness.records import Record
 from harness.sections import Section
 from harness.tables import Column, Row, Table
+from harness.words import printable
 
 MOST = 8
 # Bars above each other in one panel; more classes go on in the next panel.
 CLASSES = 34
+# The first so many classes are drawn, as many as the largest dataset has and some more.
+MOST_CLASSES = 12 * CLASSES
+LONGEST_TUPLE = 20
 # Panels beside each other.
 PANELS = 3
 # Settings that a row is one step of, and what the steps are called under the axis.
@@ -56,9 +60,11 @@ def figures(section: Section) -> list[Figure]:
 
 def chance(record: Record, row: Row) -> float | None:
     """Accuracy in percent of guessing the order of the clips that the row's pretraining takes; None if that is not known."""
-    pretraining = record.settings.get("pretraining", {}).get(str(row.weights), {})
-    length = pretraining.get("tuple_length")
-    return 100 / math.factorial(length) if isinstance(length, int) else None
+    found: object = record.settings
+    # A record's settings are of whatever shape the suite had that wrote it.
+    for name in ("pretraining", str(row.weights), "tuple_length"):
+        found = found.get(name) if isinstance(found, dict) else None
+    return 100 / math.factorial(found) if isinstance(found, int) and 1 <= found <= LONGEST_TUPLE else None
 
 
 def _classes(section: Section, table: Table, records: Sequence[Record]) -> Figure | None:
@@ -71,7 +77,7 @@ def _classes(section: Section, table: Table, records: Sequence[Record]) -> Figur
     if not names:
         return None
     first = scores[rows[0][0].id]
-    order = sorted(names, key=lambda name: (-fmean(first.get(name, [-1])), name))
+    order = sorted(names, key=lambda name: (-fmean(first.get(name, [-1])), name))[:MOST_CLASSES]
     size = -(-len(order) // -(-len(order) // CLASSES))
     labels = row_names(table)
     panels = []
@@ -82,7 +88,7 @@ def _classes(section: Section, table: Table, records: Sequence[Record]) -> Figur
             for colour, (row, _) in enumerate(rows, 1)
         )
         title = f"{start + 1} to {start + len(shown)}" if len(shown) < len(order) else ""
-        panels.append(Panel(title, "", "order accuracy (%)", lines, tuple(enumerate(shown)), bars=True))
+        panels.append(Panel(title, "", "order accuracy (%)", lines, tuple(enumerate(map(printable, shown))), bars=True))
     guess = chance(rows[0][1][0], rows[0][0])
     what = "order accuracy by class" + (f" (chance {guess:.1f} %)" if guess else "")
     alt = "Order accuracy of each action class, from the highest down; bars show the range over seeds"
@@ -156,7 +162,7 @@ def _targets(section: Section, table: Table, records: Sequence[Record]) -> Figur
     labels = row_names(table)
     lines = []
     for colour, (row, mine) in enumerate(_rows(table, records), 1):
-        if scores := {int(step): values for step, values in _by_name(mine, r"score_(\d+)").items()}:
+        if scores := {int(step): values for step, values in _by_name(mine, r"score_([0-9]{1,3})").items()}:
             steps = sorted(scores)
             lines.append(_spread_line(labels[row.id], steps, [scores[step] for step in steps], colour))
     if not lines:

@@ -22,6 +22,8 @@ Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 StageName = Annotated[str, Field(pattern=r"^[a-z0-9][A-Za-z0-9._:-]*$", max_length=200)]
 # Words that come from outside, such as names of classes and of processors; pages escape whatever is in them.
 Words = Annotated[str, Field(max_length=10_000)]
+# "top1", or with the name of a class, which is that of a folder.
+Metric = Annotated[str, Field(max_length=400)]
 # A negative one is judged INVALID, not lost.
 Count = Annotated[int, Field(ge=-(10**15), le=10**15)]
 # What is larger has diverged, and sums and squares of it would overflow.
@@ -58,7 +60,7 @@ class Outcomes(BaseModel):
     # how many clips of each video were scored: 1 where clips are pooled before the decision
     trials: Annotated[int, Field(le=1_000_000)]
     # metric id -> how many of a video's trials were right, 0..trials, one number per video
-    hits: dict[Words, list[Annotated[int, Field(ge=-1_000_000, le=1_000_000)]]]
+    hits: dict[Metric, list[Annotated[int, Field(ge=-1_000_000, le=1_000_000)]]]
 
 
 class Checkpoint(BaseModel):
@@ -113,13 +115,13 @@ class Record(BaseModel):
     # the kind of device that computed the scores
     device_kind: Literal["cpu", "cuda"]
     # metric id -> value in the unit of its column (percent: 0..100)
-    scores: Annotated[dict[Words, float | None], AfterValidator(_no_number_is_nan)]
+    scores: Annotated[dict[Metric, float | None], AfterValidator(_no_number_is_nan)]
     # what was counted; harness/validity.py says which names are checked against each other
     counts: dict[Name, Count]
     # per-video outcomes, where a score is a share of right answers
     outcomes: Outcomes | None = None
     # name -> one value per epoch, such as train_loss, validation_accuracy
-    curves: Annotated[dict[Words, list[float | None]], AfterValidator(_no_number_in_curve_is_nan)] = {}
+    curves: Annotated[dict[Metric, list[float | None]], AfterValidator(_no_number_in_curve_is_nan)] = {}
     # retrieval examples: {query, query_class, neighbours: [{video, class, correct}]}
     examples: list[dict[str, Any]] = []
     # names of test videos that are shorter than a clip: their clips repeat them from the start

@@ -1,16 +1,21 @@
 """Words of any content in records: shown exactly on pages, never as markup; in HTML nothing runs, in LaTeX nothing is a command."""
 
+import json
 import math
 import re
+import shutil
 from html.parser import HTMLParser
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from pydantic import ValidationError
 
-from harness import html, latex, markdown, report
+from harness import cli, html, latex, markdown, report, tables
+from harness.records import Record, Store
 from harness.words import one_line, printable
 from tests.harness import results
+from tests.harness.test_bad_inputs import called
 from tests.harness.test_records import record
 
 PAYLOADS = [
@@ -219,6 +224,8 @@ def test_a_report_of_records_with_anything_in_them(tmp_path):
         {"stages": {"a b": "0"}},
         {"stages": {"a": "../b"}},
         {"row": "x" * 101},
+        {"scores": {"x" * 401: 1.0}},
+        {"curves": {"x" * 401: [1.0]}},
         {"seed": 10**30},
         {"split": 10**30},
         {"seconds": math.nan},
@@ -245,3 +252,68 @@ def test_numbers_of_any_size_make_a_report(tmp_path, number):
     built = report.build({"small": paper}, extreme, {}, [], folder=tmp_path, store=Path(tmp_path / "records"))
     report.write(built, tmp_path)
     assert report.check(built, tmp_path) == []
+
+
+# Protocols whose charts look into what a record holds.
+DRAWN = {"order-accuracy", "training-curve", "ranking-accuracy", "recognition"}
+# What a record may hold by its schema, and no run of today writes.
+STRANGE = {
+    "settings without tables": {"settings": {"pretraining": 5}},
+    "settings of lists": {"settings": {"pretraining": [1, 2]}},
+    "pretrainings that are none": {"settings": {"pretraining": {"16-8-3": 5, "16-16-3": [], "16-8-4": None}}},
+    "a tuple of less than none": {"settings": {"pretraining": {"16-8-3": {"tuple_length": -3}}}},
+    "a tuple of a thousand million": {"settings": {"pretraining": {"16-8-3": {"tuple_length": 10**9}}}},
+    "a tuple of words": {"settings": {"pretraining": {"16-8-3": {"tuple_length": "3"}}}},
+    "examples of any shape": {"examples": [{"a": [{"b": None}]}, {}, {"query": 5, "neighbours": "none"}]},
+    "a command of a megabyte": {"command": "x" * 1_000_000},
+    "a day that is none": {"created": "2026-99-99T99:99:99Z"},
+    "outcomes of nothing": {"outcomes": {"groups": [], "trials": 0, "hits": {}}},
+    "outcomes of other lengths": {"outcomes": {"groups": ["a"], "trials": -5, "hits": {"accuracy": [1, 2, 3]}}},
+    "curves of no epoch": {"curves": {"train_loss": [], "validation_accuracy": []}},
+    "curves of no number": {"curves": {"train_loss": [None], "validation_accuracy": [None]}},
+    "no scores": {"scores": {}},
+    "scores of odd names": {"scores": {"accuracy_\x00\x1b[31m\u202e": 1.0, "accuracy_": 2.0, "accuracy_<b>&": 3.0}},
+    "scores of targets that cannot be": {"scores": {f"score_{'9' * 390}": 1.0, "score_\u0663": 2.0, "score_-1": 3.0}},
+    "scores of thousands of classes": {"scores": {f"accuracy_{number}": 1.0 for number in range(5000)}},
+    "no counts": {"counts": {}},
+    "columns of no table": {"columns": ["nothing"]},
+    "a protocol of another table": {"protocol": "order-accuracy"},
+    "a protocol that is none": {"protocol": "nothing"},
+}
+
+
+@pytest.mark.parametrize("changes", STRANGE.values(), ids=STRANGE)
+def test_a_record_that_the_schema_takes_makes_a_report(tmp_path, monkeypatch, changes):
+    folder = tmp_path / "reference_tables"
+    (folder / "claims").mkdir(parents=True)
+    for key in ("vcop-curriculum", "skip-clip"):
+        for name in (f"{key}.toml", f"claims/{key}.toml"):
+            shutil.copyfile(cli.TABLES / name, folder / name)
+    monkeypatch.setattr(cli, "TABLES", folder)
+    store = Store(tmp_path / "records")
+    for paper in tables.load(folder).values():
+        drawn = [table.id for table in (*paper.tables, *paper.figures) if DRAWN & {c.protocol for c in table.cells()}]
+        for one in list(results.records(paper, seeds=1, tables=drawn))[:12]:
+            whole = results.with_protocol_scores(one).model_dump()
+            store.add(Record.model_validate(whole | changes))
+    code, _, err = called("report --records $T/records --out $T/pages --format html", tmp_path)
+    assert code == 0, err
+    written = [*(tmp_path / "pages").glob("*.md"), *(tmp_path / "pages").rglob("*.svg")]
+    assert len(written) >= 3
+    for path in written:
+        assert all(line.isprintable() for line in path.read_text(encoding="utf-8").splitlines()), path
+        if path.suffix == ".svg":
+            assert path.stat().st_size < 2_000_000
+            ElementTree.parse(path)
+
+
+def test_settings_without_end_are_no_record(tmp_path):
+    one = json.loads(record().model_dump_json())
+    path = tmp_path / "records" / record().key()
+    path.parent.mkdir(parents=True)
+    deep = '{"a":' * 100_000 + "1" + "}" * 100_000
+    path.write_text(json.dumps(one | {"settings": None}).replace('"settings": null', f'"settings": {deep}'))
+    code, _, err = called("report --records $T/records --out $T/pages", tmp_path)
+    assert code == 2
+    assert err.count("\n") == 1
+    assert "no record: Invalid JSON: recursion limit" in err
