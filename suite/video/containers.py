@@ -75,6 +75,7 @@ class _Broken(Exception):
 
 
 # AVI: chunks of an id of four bytes and a size, padded to even places. One RIFF, or more of them in large files.
+_CHUNK_HEAD = struct.Struct("<4sI")
 _RIFF_UNKNOWN = (0, 0xFFFFFFFF)  # sizes that a writer puts down before it knows, and cannot mend in a pipe
 _MOVIE_CHUNK = re.compile(rb"\d\d(db|dc|wb|pc|tx|sb|iv|__)|ix\d\d|JUNK|LIST|rec ", re.IGNORECASE)
 
@@ -124,7 +125,7 @@ def _chunk(file: BinaryIO, place: int) -> tuple[bytes, int, bytes]:
     """Id and size of the chunk at `place`, and what a list holds ("" if it is no list)."""
     file.seek(place)
     head = file.read(12)
-    name, length = struct.unpack("<4sI", head[:8])
+    name, length = _CHUNK_HEAD.unpack_from(head)
     return name, length, head[8:] if name == b"LIST" else b""
 
 

@@ -193,8 +193,8 @@ def _opened(path: str | Path) -> Iterator[_Source]:
     """Open `path`; whatever FFmpeg refuses becomes an InputError that names the file."""
     try:
         # The open file and not its name: nothing else than a regular file is read, and no name is taken for a protocol.
-        # Some HMDB51 files have metadata that is not UTF-8.
-        with files.open_regular(path) as file, av.open(file, metadata_errors="replace") as container:
+        # Raw, as FFmpeg has a buffer of its own. Some HMDB51 files have metadata that is not UTF-8.
+        with files.open_regular(path) as file, av.open(file.raw, metadata_errors="replace") as container:
             yield _Source(container, file)
     except _NoVideo:
         raise InputError(
@@ -228,7 +228,6 @@ def _best(container) -> av.VideoStream:
 def _examine(source: _Source) -> tuple[damage.Facts, tuple[tuple[int, int], ...], tuple[str, ...]]:
     """Read a file to its end: facts for the judgement, sizes of its frames as displayed, and notes."""
     container, stream = source.container, source.stream
-    layout = containers.layout(source.file, container.format.name)
     timed = containers.has_times(container.format.name)
     indexed = len(stream.index_entries)
     frames = packets = failed = skipped = 0
@@ -256,6 +255,8 @@ def _examine(source: _Source) -> tuple[damage.Facts, tuple[tuple[int, int], ...]
             height, width = turn.size(frame.height, frame.width)
             sizes[width, height] = None
             frames += 1
+    # Only now: the walk moves the place in the file from which FFmpeg reads.
+    layout = containers.layout(source.file, container.format.name)
     facts = damage.Facts(
         frames=frames,
         packets=packets,

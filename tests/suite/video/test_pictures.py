@@ -1,13 +1,16 @@
 """Frames as they are displayed: which stream, turned how, of which size, from images of any depth."""
 
+import av
 import cv2
 import numpy as np
 import pytest
 import torch
+from av.stream import Disposition
 from PIL import Image
 
+from suite import datasets
 from suite.errors import InputError
-from suite.video import decode, transforms
+from suite.video import decode, store, transforms
 from tests.suite.video import making
 
 
@@ -43,6 +46,49 @@ def test_a_cover_is_no_video(shared_data):
     assert decode.Reader().frames(path, [0]).shape == (1, 120, 160, 3)
 
 
+@pytest.mark.parametrize("first", [False, True])
+def test_covers_of_any_place_and_size_are_no_video(tmp_path, first):
+    pixels = making.pictures(12)
+    plain = making.write(tmp_path / "plain.mp4", pixels)
+    covered = making.write(tmp_path / "covered.mp4", pixels, cover=making.pictures(1, 240, 320, seed=1)[0])
+    if first:
+        making.facts_first(covered)
+    with av.open(str(covered)) as container:
+        places = [bool(stream.disposition & Disposition.attached_pic) for stream in container.streams.video]
+        assert places == [first, not first]
+    assert decode.inspect(covered) == decode.inspect(plain) == decode.Inspection(12, ((64, 48),), 12)
+    np.testing.assert_array_equal(decode.Reader().frames(covered, range(12)), decode.Reader().frames(plain, range(12)))
+
+
+def test_nothing_but_a_cover_is_no_video(tmp_path):
+    path = making.write(tmp_path / "only.mp4", making.pictures(1)[:0], cover=making.pictures(1)[0])
+    for read in (decode.inspect, lambda path: decode.Reader().frames(path, [0])):
+        with pytest.raises(InputError, match=r"only\.mp4: holds no video that can be decoded; "):
+            read(path)
+
+
+@pytest.mark.parametrize("kind", ["resized", "turned"])
+def test_on_the_fly_equals_the_store(tmp_path, kind):
+    if kind == "turned":
+        path = making.write(tmp_path / "turned.mp4", making.pictures(20), turn=(90, False, True))
+    else:
+        path = tmp_path / "resized.ts"
+        path.write_bytes(
+            b"".join(
+                making.write(tmp_path / "part", making.pictures(10, 48, width), "mpegts", "mpeg2video").read_bytes()
+                for width in (64, 80)
+            )
+        )
+    video, size, count = datasets.Video(kind, path.name, 0, kind), (21, 17), decode.count_frames(path)
+    whole = decode.Reader().frames(path, range(count))
+    store.write(tmp_path / "store", [(kind, transforms.resize(whole, size))])
+    stored, on_the_fly = store.FrameStore(tmp_path / "store"), decode.ResizedVideos(tmp_path, [video], size)
+    assert len(decode.inspect(path).sizes) == (2 if kind == "resized" else 1)
+    assert stored.count(kind) == count >= 19  # a decoder that changes its size may drop the frame before
+    for indices in (range(count), [count - 1], [15, 3, 15], range(8, 14)):
+        assert torch.equal(on_the_fly.frames(kind, indices), stored.frames(kind, indices))
+
+
 def test_a_changing_size_is_that_of_the_first_frame_whatever_is_asked_for(tmp_path):
     parts = [
         making.write(tmp_path / f"{width}.ts", making.pictures(10, 48, width), "mpegts", "mpeg2video")
@@ -67,6 +113,13 @@ def test_sixteen_bits_become_eight(tmp_path):
     first, second = decode.Reader().frames(tmp_path, [0, 1])
     np.testing.assert_array_equal(first, (grey >> 8)[..., None].repeat(3, 2))
     np.testing.assert_array_equal(second, (colour[..., ::-1] >> 8))
+
+
+def test_sixteen_bits_with_transparency_become_eight(tmp_path):
+    grey = (np.arange(12 * 16, dtype=np.uint16) * 341).reshape(12, 16)
+    making.write_grey_alpha(tmp_path / "1.png", grey, grey[::-1])
+    frames = decode.Reader().frames(tmp_path, [0])
+    np.testing.assert_array_equal(frames[0], (grey >> 8)[..., None].repeat(3, 2))
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
