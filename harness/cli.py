@@ -30,7 +30,7 @@ from harness.options import (
     Workers,
 )
 from harness.records import Store
-from harness.words import one_line
+from harness.words import one_line, seen
 
 ROOT = Path(__file__).resolve().parents[1]
 TABLES = ROOT / "reference_tables"
@@ -99,6 +99,11 @@ def _asked(
     return plan.Request(seeds, *names, skip_unreadable, kind, everything)
 
 
+def _say(words: str) -> None:
+    """Print what may hold words of records and names of files: a terminal takes none of them for commands."""
+    print(seen(words))
+
+
 @app.command("list")
 def list_papers() -> None:
     """The papers: tables, printed numbers, and which can be run."""
@@ -108,7 +113,7 @@ def list_papers() -> None:
         [key, len(paper.tables), paper.numbers, "yes" if key in runnable else "tables only", paper.short]
         for key, paper in reference.load(TABLES).items()
     ]
-    print(summary.grid(rows, ["paper", "tables", "numbers", "recipe", "published"]))
+    _say(summary.grid(rows, ["paper", "tables", "numbers", "recipe", "published"]))
 
 
 @app.command()
@@ -116,7 +121,7 @@ def show(paper: PaperKey, table: Annotated[str | None, typer.Option(help="Only t
     """A paper's tables as printed; a number marked † is read otherwise than the text shows it."""
     found = _paper(paper)
     for entry in [found.table(table)] if table else [*found.tables, *found.figures]:
-        print(f"\n{summary.of_table(entry)}")
+        _say(f"\n{summary.of_table(entry)}")
 
 
 @app.command("check-data")
@@ -139,7 +144,7 @@ def check_data(
         try:
             if not skip_unreadable:
                 runner.refuse_unreadable(stage, runs)
-            print("\n".join(checks.describe(stage, runs, data.facts[name])))
+            _say("\n".join(checks.describe(stage, runs, data.facts[name])))
         except UsageError as error:
             data.faults[name] = str(error)
     preparation.refuse_faults(data)
@@ -175,20 +180,20 @@ def show_plan(
         damages += [damage] if damage else []
         what, state = stage.label().removeprefix(stage.kind).strip(), "done" if done else "missing"
         lines.append([stage.kind, what, stage.key, "damaged" if damage else state, f"{hours:.3f}" if hours else "–"])
-    print(summary.grid(lines, ["stage", "what", "key", "state", speed.unit]))
-    print(
+    _say(summary.grid(lines, ["stage", "what", "key", "state", speed.unit]))
+    _say(
         f"\n{len(lines)} stages for {len(run.built.measurements)} results; what is missing costs about {missing:.2f} {speed.unit} "
         f"at {speed.tflops:.3g} TFLOP/s ({speed.origin})."
     )
     for damage in damages:
-        print(f"damaged: {damage}; a run sets it aside and computes it again")
+        _say(f"damaged: {damage}; a run sets it aside and computes it again")
     if note := summary.space(run.built, runs):
-        print(note)
+        _say(note)
     if left_out := summary.not_planned(run.built):
-        print(left_out)
+        _say(left_out)
     for name, facts in run.data.facts.items():
         if facts.state and not facts.contents:
-            print(f"{name} changed since it was checked, or never was: all that needs it is shown as missing")
+            _say(f"{name} changed since it was checked, or never was: all that needs it is shown as missing")
     preparation.refuse_faults(run.data)
 
 
@@ -239,8 +244,8 @@ def run_paper(
         protocol_versions=versions,
     )
     report.write(built, runs / "reports")
-    print(summary.of_run(run, measured, versions))
-    print(f"\n{len(measured)} results in {store.folder}; report: {runs / 'reports' / f'{paper}.md'}")
+    _say(summary.of_run(run, measured, versions))
+    _say(f"\n{len(measured)} results in {store.folder}; report: {runs / 'reports' / f'{paper}.md'}")
     if failure is not None:
         raise failure
     preparation.refuse_faults(run.data)
@@ -267,9 +272,9 @@ def compare(
     records_of_paper = Store(_existing(records)).read(paper)
     results = sections.sections(found, records_of_paper, (), preparation.recipes(), runner.protocol_versions())
     for section in (one for one in results if one.scale == scale):
-        print(f"\n{summary.of_section(section, wanted)}")
+        _say(f"\n{summary.of_section(section, wanted)}")
     if not any(one.scale == scale for one in results):
-        print(f"no results of {paper} at {scale} scale under {records}")
+        _say(f"no results of {paper} at {scale} scale under {records}")
 
 
 @app.command("report")
@@ -319,8 +324,8 @@ def write_report(
     if check:
         stale = report.check(built, out)
         for line in stale:
-            print(f"stale: {line}")
-        print(
+            _say(f"stale: {line}")
+        _say(
             f"{len(stale)} stale file{'s'[: len(stale) > 1]} under {out}"
             if stale
             else f"{out} is what the records give"
@@ -338,7 +343,7 @@ def write_report(
         page = out / "reports.html"
         page.write_text(html.render(built.pages, out), encoding="utf-8")
         changed.append(page)
-    print("\n".join(str(path) for path in changed) or f"{out} was up to date")
+    _say("\n".join(str(path) for path in changed) or f"{out} was up to date")
     return 0
 
 
@@ -394,10 +399,10 @@ def evaluate(
     command = runner.command_line()
     found, failure = runner.run(run.paper, run.recipe, run.request, run.data, run.built, runs, store, machine, command)
     for line in runner.describe_import(run.built, runs):
-        print(line)
+        _say(line)
     names = [column.metric for column in asked.figures[0].columns]
-    print(summary.of_evaluation(found, names))
-    print(f"\nrecords: {store.folder / 'imported'}; `report --records {store.folder} --out DIR` shows them on a page")
+    _say(summary.of_evaluation(found, names))
+    _say(f"\nrecords: {store.folder / 'imported'}; `report --records {store.folder} --out DIR` shows them on a page")
     if failure is not None:
         raise failure
     preparation.refuse_faults(run.data)
@@ -447,8 +452,8 @@ def regression(
         verdicts = golden.judge(numbers, runner.regression_slice(key, runs))
         wrong = [verdict for verdict in verdicts if not verdict.holds]
         trained = [verdict for verdict in verdicts if verdict.holds and verdict.id.startswith("trained/")]
-        print("\n".join(verdict.line() for verdict in [*trained, *wrong]))
-        print(f"{key}: {len(verdicts) - len(wrong)} golden numbers hold, {len(wrong)} do not")
+        _say("\n".join(verdict.line() for verdict in [*trained, *wrong]))
+        _say(f"{key}: {len(verdicts) - len(wrong)} golden numbers hold, {len(wrong)} do not")
         failed += len(wrong)
     return 1 if failed else 0
 
@@ -468,7 +473,7 @@ def bless(
     reason = golden.checked_reason(reason)
     results = runner.regression_slice(paper, runs)
     measured = runner.regression_spread(paper, runs) if measure else None
-    print("\n".join(golden.bless(TABLES, paper, results, reason, measured)))
+    _say("\n".join(golden.bless(TABLES, paper, results, reason, measured)))
 
 
 def _claims() -> dict:

@@ -10,6 +10,7 @@ from harness.plan import Plan
 from harness.preparation import Prepared
 from harness.records import Record
 from harness.tables import Cell, Table
+from harness.words import printable
 
 if TYPE_CHECKING:
     from harness.compare import Judgement
@@ -22,9 +23,10 @@ UNMEASURED = ("CITED", "NOT RUN")
 
 
 def grid(rows: list, headers: list[str]) -> str:
-    """A plain table; cells stand as they are given."""
+    """A plain table; cells stand as they are given, each on one line."""
     from tabulate import tabulate
 
+    rows = [[printable(cell) if isinstance(cell, str) else cell for cell in row] for row in rows]
     return tabulate(rows, headers, tablefmt="simple", disable_numparse=True)
 
 

@@ -15,6 +15,11 @@ def printable(words: str) -> str:
     return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in flat)
 
 
+def seen(words: str) -> str:
+    """Words of several lines, their blanks as they are; what is invisible stands as an escape, as in `printable`."""
+    return "".join(one if one.isprintable() or one == "\n" else ascii(one)[1:-1] for one in words)
+
+
 def one_line(message: str) -> str:
     """A message on one line, of a length that can be read."""
     shown = printable(message)

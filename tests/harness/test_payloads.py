@@ -11,9 +11,9 @@ from xml.etree import ElementTree
 import pytest
 from pydantic import ValidationError
 
-from harness import cli, html, latex, markdown, report, tables
+from harness import cli, html, latex, markdown, report, summary, tables
 from harness.records import Record, Store
-from harness.words import one_line, printable
+from harness.words import one_line, printable, seen
 from tests.harness import results
 from tests.harness.test_bad_inputs import called
 from tests.harness.test_records import record
@@ -115,6 +115,25 @@ def test_latex_sees_no_command(payload):
 def test_a_message_is_one_line(payload):
     assert len(one_line(payload).splitlines()) <= 1
     assert len(one_line(payload * 1000)) < 1100
+
+
+@pytest.mark.parametrize("payload", PAYLOADS, ids=lambda words: ascii(words)[:30])
+def test_a_terminal_sees_letters_alone(payload):
+    shown = seen(f"  a  {payload}\nb")
+    assert shown.startswith("  a  ")
+    assert all(line.isprintable() for line in shown.split("\n"))
+    assert shown.count("\n") == payload.count("\n") + 1
+    # In a table a cell is on one line, whatever is in it.
+    assert len(seen(summary.grid([[payload, 1], ["x", None]], ["A", "B"])).split("\n")) == 4
+
+
+def test_names_of_folders_are_no_commands_of_a_terminal(tmp_path):
+    name = "red\x1b[31m\x07\u202e"
+    (tmp_path / name).mkdir()
+    code, out, err = called(f"report --records '$T/{name}' --out '$T/{name}'", tmp_path)
+    assert code == 0, err
+    assert "red\\x1b[31m\\x07\\u202e" in out
+    assert all(line.isprintable() for line in out.split("\n"))
 
 
 KNOWN = {
