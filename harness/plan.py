@@ -8,6 +8,7 @@ Two tables, or two papers, that need the same stage share it.
 import hashlib
 import json
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from harness import stage_folders
@@ -52,7 +53,7 @@ class Stage:
     # By role of an input: what the key knows of it in place of its key.
     known_as: dict[str, str] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def key(self) -> str:
         """16 hex digits over everything that can change the result.
 

@@ -234,8 +234,14 @@ def load(path: Path | str) -> Record:
         if first["loc"] == ("schema_version",) and first["type"] == "less_than_equal":
             found = f"written by a newer version of this suite (schema {first['input']}); update the checkout"
             raise UsageError(f"{path}: {found}") from error
-        where = "".join(f"{part}." for part in first["loc"])[:-1]
-        what = f"{where}: {first['msg']}" if where else f"no record: {first['msg']}"
+        what = fault(error) if first["loc"] else f"no record: {first['msg']}"
         raise UsageError(f"{path}: {what}; run it again or delete the file") from error
     except ValueError as error:
         raise UsageError(f"{path}: no record: Invalid JSON: {error}; run it again or delete the file") from error
+
+
+def fault(error: ValidationError) -> str:
+    """The first field of a record that is not as it must be, and how it must be, in one line."""
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"])
+    return f"{where}: {first['msg']}"

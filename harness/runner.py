@@ -10,13 +10,16 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
+
+from pydantic import ValidationError
 
 from harness import durable, executors, golden, lock, plan, planning, stage_folders
 from harness.errors import StageError, UsageError
 from harness.executors import Machine
 from harness.plan import DataFacts, Measurement, Plan, Request, Stage
-from harness.records import Checkpoint, Outcomes, Record, Store
+from harness.records import Checkpoint, Record, Store, fault
 from harness.scheduling import Failure
 from harness.tables import Paper
 from harness.words import printable
@@ -307,7 +310,7 @@ def run(
             executors.execute(built, run_stage, data.roots, runs, machine, written.finished)
         except (UsageError, StageError) as error:
             failure = error
-    records = written.records()
+    records, failure = written.records(), failure or written.failure()
     if failure is not None and not records:
         raise failure
     return records, failure
@@ -321,34 +324,73 @@ class Written:
     ):
         self._paper, self._recipe, self._request, self._data = paper, recipe, request, data
         self._built, self._runs, self._store, self._command = built, runs, store, command
+        self._sources = _Sources(data, built, runs)
         self._done: set[str] = set()
+        # By the measurement's place in the plan: its record, or why there is none.
         self._records: dict[int, Record] = {}
+        self._faults: dict[int, Failure] = {}
         self._needing: dict[str, list[int]] = {}
         for index, measurement in enumerate(built.measurements):
             for key in measurement.needs:
                 self._needing.setdefault(key, []).append(index)
 
     def finished(self, stage: Stage) -> None:
-        """Take note of a stage that is done. Raises UsageError for bad data, and where a record cannot be made."""
-        with suite_errors():
-            if stage.kind == "check-data" and not self._request.skip_unreadable:
-                refuse_unreadable(stage, self._runs)
-            self._done.add(stage.key)
-            for index in self._needing.get(stage.key, []):
-                if self._built.measurements[index].needs <= self._done:
-                    self._records[index] = self._write(self._built.measurements[index])
+        """Take note of a stage that is done. Raises UsageError for bad data.
+
+        A record that cannot be made is no fault of the stage that happened to end last: see `failure`.
+        """
+        if stage.kind == "check-data" and not self._request.skip_unreadable:
+            refuse_unreadable(stage, self._runs)
+        self._done.add(stage.key)
+        for index in self._needing.get(stage.key, []):
+            if self._built.measurements[index].needs <= self._done:
+                try:
+                    with suite_errors():
+                        self._records[index] = self._write(self._built.measurements[index])
+                except (UsageError, StageError) as error:
+                    self._faults[index] = error
 
     def records(self) -> list[Record]:
         """Those written so far, in the plan's order."""
         return [self._records[index] for index in sorted(self._records)]
 
+    def failure(self) -> Failure | None:
+        """Why the plan's first record that could not be made was not, and how many more there are."""
+        if not self._faults:
+            return None
+        first, more = self._faults[min(self._faults)], len(self._faults) - 1
+        return type(first)(f"{first}; records that cannot be made besides: {more}") if more else first
+
     def _write(self, measurement: Measurement) -> Record:
-        record = _record(self._paper, self._recipe, self._data, self._built, measurement, self._runs, self._command)
+        record = _record(self._paper, self._recipe, self._data, self._built, measurement, self._sources, self._command)
         path = self._store.add(record)
         for picture in record.pictures:
             original = self._built.stages[measurement.stage].folder(self._runs) / picture.removeprefix(f"{path.stem}__")
             durable.write(path.with_name(picture), original.read_bytes())
         return record
+
+
+class _Sources:
+    """What the records of a run are made of: each is read once, when the first record needs it. Only what is done may be asked."""
+
+    def __init__(self, data: Data, built: Plan, runs: Path):
+        self._data, self._built, self._runs = data, built, runs
+        self.dataset, self.result, self.frames = cache(self._dataset), cache(self._result), cache(self._frames)
+
+    def _dataset(self, name: str):
+        """A dataset as its lists describe it (suite.datasets.Dataset)."""
+        from suite import datasets
+
+        return datasets.load(name, self._data.roots[name])
+
+    def _result(self, key: str) -> dict:
+        """What a stage left."""
+        return _result(self._built.stages[key], self._runs)
+
+    def _frames(self, key: str) -> dict[str, int]:
+        """Frames of each video that a check of a dataset decoded, by the video's name."""
+        found = self._built.stages[key].folder(self._runs) / "videos.json"
+        return json.loads(found.read_text(encoding="utf-8"))["videos"]
 
 
 def refuse_unreadable(stage: Stage, runs: Path) -> None:
@@ -367,18 +409,16 @@ def _result(stage: Stage, runs: Path) -> dict:
 
 
 def _record(
-    paper: Paper, recipe, data: Data, built: Plan, measurement: Measurement, runs: Path, command: str
+    paper: Paper, recipe, data: Data, built: Plan, measurement: Measurement, sources: _Sources, command: str
 ) -> Record:
-    """The record of one measurement, from the results of all stages behind it."""
-    from suite import datasets
+    """The record of one measurement, from the results of all stages behind it.
 
+    Raises StageError, naming stage and field, where they make none.
+    """
     behind = {role: built.stages[key] for role, key in measurement.stages.items()}
-    results = {role: _result(stage, runs) for role, stage in behind.items()}
+    results = {role: sources.result(key) for role, key in measurement.stages.items()}
     last = built.stages[measurement.stage]
     final = results[last.role()]
-    lists = data.lists[measurement.dataset]
-    if not lists:
-        lists = datasets.load(measurement.dataset, data.roots[measurement.dataset]).lists
     scope, fingerprint = _identity(data, measurement.dataset, behind)
     counts = dict(final["result"].get("counts", {}))
     for kind in ("pretrain", "finetune"):
@@ -405,42 +445,50 @@ def _record(
     trained = results.get("finetune") or (results.get("pretrain") if about_pretext else None)
     computed = [result for role, result in results.items() if behind[role].kind not in plan.DATA_KINDS]
     commits = sorted({result["commit"] for result in computed})
-    record = Record(
-        paper=paper.key,
-        table=measurement.table,
-        row=measurement.row,
-        columns=_columns(paper, measurement, final["result"].get("scores", {})),
-        dataset=measurement.dataset,
-        split=measurement.split,
-        seed=measurement.seed,
-        scale=recipe.scale,
-        scope=scope,
-        fingerprint=fingerprint,
-        lists=lists,
-        protocol=measurement.protocol,
-        protocol_version=last.version,
-        recipe_hash=recipe.hash(),
-        device_kind=last.device_kind,
-        scores=final["result"].get("scores", {}),
-        counts=counts,
-        outcomes=Outcomes(**final["result"]["outcomes"]) if final["result"].get("outcomes") else None,
-        curves=final["result"].get("curves") or (trained["result"]["curves"] if trained else {}),
-        examples=final["result"].get("examples", []),
-        short_videos=_short_videos(recipe, data, measurement, behind, runs),
-        checkpoint=_checkpoint(paper, measurement, recipe),
-        stages=measurement.stages,
-        settings=recipe.settings.model_dump(mode="json"),
-        departures=departures,
-        environment=final["environment"] | ({"commits": ", ".join(commits)} if len(commits) > 1 else {}),
-        commit=final["commit"],
-        dirty=any(result["dirty"] for result in computed),
-        created=final["created"],
-        seconds=round(sum(result["seconds"] for result in computed), 2),
-        command=command,
-    )
-    pictures = final["result"].get("pictures", [])
-    stem = Path(record.key()).stem
-    return record.model_copy(update={"pictures": [f"{stem}__{name}" for name in pictures]})
+    fields = {
+        "paper": paper.key,
+        "table": measurement.table,
+        "row": measurement.row,
+        "columns": _columns(paper, measurement, final["result"].get("scores", {})),
+        "dataset": measurement.dataset,
+        "split": measurement.split,
+        "seed": measurement.seed,
+        "scale": recipe.scale,
+        "scope": scope,
+        "fingerprint": fingerprint,
+        "lists": data.lists[measurement.dataset] or sources.dataset(measurement.dataset).lists,
+        "protocol": measurement.protocol,
+        "protocol_version": last.version,
+        "recipe_hash": recipe.hash(),
+        "device_kind": last.device_kind,
+        "scores": final["result"].get("scores", {}),
+        "counts": counts,
+        "outcomes": final["result"].get("outcomes") or None,
+        "curves": final["result"].get("curves") or (trained["result"]["curves"] if trained else {}),
+        "examples": final["result"].get("examples", []),
+        "short_videos": _short_videos(recipe, measurement, behind, sources),
+        "checkpoint": _checkpoint(paper, measurement, recipe),
+        "stages": measurement.stages,
+        "settings": recipe.settings.model_dump(mode="json"),
+        "departures": departures,
+        "environment": final["environment"] | ({"commits": ", ".join(commits)} if len(commits) > 1 else {}),
+        "commit": final["commit"],
+        "dirty": any(result["dirty"] for result in computed),
+        "created": final["created"],
+        "seconds": round(sum(result["seconds"] for result in computed), 2),
+        "command": command,
+    }
+    try:
+        record = Record(**fields)
+        if pictures := final["result"].get("pictures"):
+            stem = Path(record.key()).stem
+            record = Record(**fields, pictures=[f"{stem}__{name}" for name in pictures])
+    except ValidationError as error:
+        folder = f"{last.kind}/{last.key}"
+        raise StageError(
+            f"{last.label()}: its result makes no record: {fault(error)}; delete its folder {folder} and run again"
+        ) from None
+    return record
 
 
 def _checkpoint(paper: Paper, measurement: Measurement, recipe) -> Checkpoint | None:
@@ -460,7 +508,8 @@ def _in_parts(stage: Stage) -> bool:
 def _columns(paper: Paper, measurement: Measurement, scores: dict[str, float]) -> list[str]:
     """The columns of a measurement; a score of one class, one type of question or one subtask is not asked for where there is
     none."""
-    cells = {cell.column: cell for cell in paper.table(measurement.table).cells() if cell.row == measurement.row}
+    table = paper.table(measurement.table)
+    cells = {name: table.cell(measurement.row, name) for name in measurement.columns}
     return [
         name
         for name in measurement.columns
@@ -486,18 +535,15 @@ def _identity(data: Data, dataset: str, behind: dict[str, Stage]) -> tuple[str, 
     return scope, f"{scope}-{hashlib.sha256(joined.encode()).hexdigest()[:12]}"
 
 
-def _short_videos(recipe, data: Data, measurement: Measurement, behind: dict[str, Stage], runs: Path) -> list[str]:
+def _short_videos(recipe, measurement: Measurement, behind: dict[str, Stage], sources: _Sources) -> list[str]:
     """Test videos that are shorter than a clip, and so were repeated from their start."""
-    from suite import datasets
-
     if measurement.protocol not in EVALUATED:
         return []
     features = behind.get(f"features:{measurement.dataset}")
     stride = features.config["stride"] if features else 1
     span = (recipe.settings.video.clip_length - 1) * stride + 1
-    check = behind[f"check-data:{measurement.dataset}"].folder(runs) / "videos.json"
-    frames = json.loads(check.read_text(encoding="utf-8"))["videos"]
-    tested = datasets.load(measurement.dataset, data.roots[measurement.dataset]).splits[measurement.split].test
+    frames = sources.frames(measurement.stages[f"check-data:{measurement.dataset}"])
+    tested = sources.dataset(measurement.dataset).splits[measurement.split].test
     return [video.name for video in tested if frames.get(video.name, span) < span]
 
 
