@@ -1,10 +1,14 @@
 """`python -m harness` with short trainings that write a checkpoint every half second: what a campaign of kills runs.
 
+The environment may say otherwise: BRIEFLY_EPOCHS, BRIEFLY_CHECKPOINT_SECONDS.
+
 The code, the stages and the way they are run are those of the suite; only the recipe's numbers of epochs are smaller.
 """
 
-EPOCHS = 3
-CHECKPOINT_SECONDS = 0.5
+import os
+
+EPOCHS = int(os.environ.get("BRIEFLY_EPOCHS", "3"))
+CHECKPOINT_SECONDS = float(os.environ.get("BRIEFLY_CHECKPOINT_SECONDS", "0.5"))
 
 
 def run_stage(*words):
