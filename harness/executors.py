@@ -155,6 +155,8 @@ class _Processes:
 
     def _stop(self) -> None:
         """Ask the processes with a stage to end, and give them time for a checkpoint."""
+        # One that could not be started has none.
+        self._stages = {slot: stage for slot, stage in self._stages.items() if self._members[slot].sources()}
         for slot in self._stages:
             self._members[slot].signal(signal.SIGTERM)
         until = time.monotonic() + SECONDS_TO_STOP
@@ -217,8 +219,8 @@ class _Member:
                 theirs.close()
 
     def sources(self) -> tuple:
-        """What `connection.wait` is to look at."""
-        return self._channel, self._end
+        """What `connection.wait` is to look at; nothing without a process."""
+        return () if self._process is None else (self._channel, self._end)
 
     def messages(self) -> list[tuple]:
         """What the process said; one that is dead without an end of its stage says ("ended", ("killed", ""))."""
