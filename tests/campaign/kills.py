@@ -54,6 +54,8 @@ KINDS = tuple(
 MARK = "CAMPAIGN_OF_KILLS"
 # Seconds: a run that ends neither by itself nor by a kill hangs; a process that outlives the main one for longer is an orphan.
 HANGS, OUTLIVES = 600.0, 15.0
+# How names in /dev/shm begin that Python and PyTorch make.
+SHARED = ("torch_", "sem.", "psm_", "pymp-")
 # Folder of the memo, harness.checks.MEMOS.
 MEMOS = "checked-files"
 # Where times and process numbers stand.
@@ -209,7 +211,7 @@ def _outlived(run: Run) -> dict[int, tuple[int, str]]:
 
 
 def _shared_memory() -> list[str]:
-    """Names in /dev/shm that no living process has open or mapped."""
+    """Names of ours in /dev/shm that no living process has open or mapped."""
     used = set()
     for process in Path("/proc").iterdir():
         if process.name.isdigit():
@@ -218,7 +220,8 @@ def _shared_memory() -> list[str]:
                 used |= {os.readlink(one) for one in (process / "fd").iterdir()}
             except OSError:
                 continue
-    return [str(path) for path in Path("/dev/shm").iterdir() if str(path) not in used]
+    found = (path for path in Path("/dev/shm").glob("*") if path.name.startswith(SHARED))
+    return [str(path) for path in found if str(path) not in used]
 
 
 def compare(folder: Path, expected: Path, tally: Tally) -> int:

@@ -1,6 +1,18 @@
-"""What the campaign of kills (tests/campaign/kills.py) compares."""
+"""A few kills of the campaign (tests/campaign/kills.py) on little data, and what it compares; the whole of it takes hours."""
 
+from suite.datasets import synthetic
 from tests.campaign import kills
+
+
+def test_killed_runs_end_as_one_never_killed(tmp_path, monkeypatch):
+    monkeypatch.setenv("BRIEFLY_EPOCHS", "1")
+    data = tmp_path / "data"
+    synthetic.generate("ucf101", data, {"height": 48, "width": 64, "seed": 1, "classes": 2}, lambda done, total: None)
+    asked = ("--tables", "table1,params", "--rows", "r3d", "--data-root", str(data))
+    tally, files, _ = kills.campaign("vcop", asked, kills=3, seed=0, scratch=tmp_path)
+    assert tally.faults() == []
+    assert tally.kills.total() == 3
+    assert files > 10
 
 
 def test_what_should_not_be_is_found(tmp_path):
