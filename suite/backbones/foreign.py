@@ -135,7 +135,7 @@ def _passed(network: nn.Module, name: str, clip: tuple[int, int, int]) -> tuple[
     try:
         with torch.no_grad():
             try:
-                state = {key: tensor.to("meta") for key, tensor in network.state_dict(keep_vars=False).items()}
+                state = {key: tensor.to("meta") for key, tensor in network.state_dict().items()}
                 clips = torch.empty(2, 3, *clip, device="meta")
                 call = torch.func.functional_call
                 return tuple(call(_Called(network, part), _under(state), clips) for part in _CALLS)
