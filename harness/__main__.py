@@ -1,6 +1,6 @@
 """python -m harness."""
 
-from harness import signals
+from harness.running import signals
 
 if __name__ == "__main__":
     # Before the imports, which take a second.

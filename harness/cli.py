@@ -10,9 +10,10 @@ from typing import Annotated
 
 import typer
 
-from harness import checks, executors, exports, golden, options, plan, preparation, runner, summary, worker
+from harness import options, plan
 from harness import tables as reference
 from harness.errors import StageError, UsageError
+from harness.judging import golden
 from harness.options import (
     DataRoot,
     Device,
@@ -29,7 +30,10 @@ from harness.options import (
     Speed,
     Workers,
 )
+from harness.planning import costs
 from harness.records import Store
+from harness.reporting import exports, summary
+from harness.running import checks, executors, preparation, runner, stage_folders, worker
 from harness.words import one_line, seen
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -172,10 +176,14 @@ def show_plan(
     run = preparation.prepare(_paper(paper), scale, data_root, asked, runs, glove=glove, only_plan=True)
     settings = run.recipe.settings.model_dump(mode="json")
     kind = "cuda" if scale != "tiny" and device == "auto" else run.request.device_kind
-    speed = plan.speed(runs, settings, kind, tflops)
+    speed = costs.speed(stage_folders.results(runs, "pretrain"), settings, kind, tflops)
     lines, missing, damages = [], 0.0, []
     for stage in run.built.stages.values():
-        done, damage, hours = stage.done(runs), stage.damage(runs), speed.hours(stage)
+        done, damage, hours = (
+            stage_folders.done(stage, runs),
+            stage_folders.damage(stage.folder(runs)),
+            speed.hours(stage),
+        )
         missing += 0 if done else hours
         damages += [damage] if damage else []
         what, state = stage.label().removeprefix(stage.kind).strip(), "done" if done else "missing"
@@ -218,7 +226,7 @@ def run_paper(
     ] = False,
 ) -> None:
     """Run a paper's protocol, judge the results, and write a report page under the runs folder."""
-    from harness import report
+    from harness.reporting import report
 
     asked = _asked(seeds, device, skip_unreadable, tables, rows, datasets, everything)
     run = preparation.prepare(_paper(paper), scale, data_root, asked, runs, glove=glove)
@@ -259,8 +267,8 @@ def compare(
     verdict: Annotated[str | None, typer.Option(help="Only cells with this verdict.")] = None,
 ) -> None:
     """Judge the records of a paper cell by cell; ± is the standard deviation over seeds."""
-    from harness import imported, sections
-    from harness.compare import VERDICTS
+    from harness.judging.compare import VERDICTS
+    from harness.reporting import imported, sections
 
     if paper == imported.KEY:
         raise UsageError(f"{paper}: {imported.UNJUDGED}; `report --records {records} --out DIR` shows them on a page")
@@ -301,7 +309,7 @@ def write_report(
     ] = "paper",
 ) -> int:
     """Write the report pages from records alone."""
-    from harness import report
+    from harness.reporting import report
 
     if form not in ("markdown", "html", "latex"):
         raise UsageError(f"--format {form}: choose markdown, html or latex")
@@ -338,7 +346,7 @@ def write_report(
         )
     changed = report.write(built, out)
     if form == "html":
-        from harness import html
+        from harness.reporting import html
 
         page = out / "reports.html"
         page.write_text(html.render(built.pages, out), encoding="utf-8")
@@ -477,7 +485,7 @@ def bless(
 
 
 def _claims() -> dict:
-    from harness import claims
+    from harness.judging import claims
 
     return claims.load(TABLES / "claims")
 
@@ -489,7 +497,7 @@ def _existing(records: Path, option: str = "--records") -> Path:
 
 
 def _latex(papers: dict, store, table: str | None, scale: str) -> str:
-    from harness import latex, sections
+    from harness.reporting import latex, sections
 
     key, _, table_id = (table or "").partition(".")
     if key not in papers or not table_id:

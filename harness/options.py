@@ -13,7 +13,7 @@ import typer
 
 from harness.errors import UsageError
 
-# More seeds decide no claim (harness/claims.py looks no further), and a plan of them all would never be run.
+# More seeds decide no claim (harness/judging/claims.py looks no further), and a plan of them all would never be run.
 MOST_SEEDS = 100
 MOST_WORKERS = 256
 # TFLOP/s: from a microcontroller to the largest machines there are.

@@ -116,7 +116,7 @@ class Record(BaseModel):
     device_kind: Literal["cpu", "cuda"]
     # metric id -> value in the unit of its column (percent: 0..100)
     scores: Annotated[dict[Metric, float | None], AfterValidator(_no_number_is_nan)]
-    # what was counted; harness/validity.py says which names are checked against each other
+    # what was counted; harness/judging/validity.py says which names are checked against each other
     counts: dict[Name, Count]
     # per-video outcomes, where a score is a share of right answers
     outcomes: Outcomes | None = None

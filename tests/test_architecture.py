@@ -9,8 +9,11 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-# Modules of the harness that answer without torch.
-LIGHT = ("tables", "claims", "plan", "records", "compare", "report", "relations", "statistics", "figures", "pages")
+# The rooms of the harness in the order of a number's way. Each knows those before it; the top folder's values are below
+# them all, and the command line is above.
+ROOMS = ("judging", "planning", "running", "reporting")
+VALUES = ("tables", "plan", "records", "errors", "files", "durable", "words")
+COMMANDS = ("cli", "options", "__main__", "__init__")
 
 
 def imports(path: Path) -> set[str]:
@@ -34,14 +37,42 @@ def test_the_suite_knows_nothing_of_the_harness(path):
     assert "reference_tables" not in path.read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "harness").glob("*.py")), ids=lambda path: path.stem)
-def test_only_the_runner_knows_the_suite(path):
-    assert ("suite" in tops(path)) == (path.stem == "runner")
+HARNESS = sorted((ROOT / "harness").rglob("*.py"))
 
 
-@pytest.mark.parametrize("module", LIGHT)
-def test_judging_needs_no_torch(module):
-    assert not {"torch", "torchvision", "av"} & tops(ROOT / "harness" / f"{module}.py")
+def named(path: Path) -> str:
+    return path.relative_to(ROOT).with_suffix("").as_posix()
+
+
+def place(parts: list[str]) -> int:
+    """How high a module of the harness stands, by its dotted name: values 0, rooms 1 to 4, commands above."""
+    if len(parts) == 1 or parts[1] in COMMANDS:
+        return len(ROOMS) + 1
+    if parts[1] in ROOMS:
+        return 1 + ROOMS.index(parts[1])
+    assert parts[1] in VALUES, f"{'.'.join(parts)} stands in no room"
+    return 0
+
+
+@pytest.mark.parametrize("path", HARNESS, ids=named)
+def test_a_room_imports_only_what_stands_below_it(path):
+    here = place(named(path).split("/"))
+    for name in imports(path):
+        parts = name.split(".")
+        if parts[0] == "harness" and len(parts) > 1 and (ROOT / "/".join(parts[:2])).with_suffix(".py").exists():
+            assert place(parts) <= here, f"{named(path)} imports {name}"
+        if parts[0] == "harness" and len(parts) > 1 and parts[1] in ROOMS:
+            assert place(parts) <= here, f"{named(path)} imports {name}"
+
+
+@pytest.mark.parametrize("path", HARNESS, ids=named)
+def test_the_suite_has_one_door(path):
+    assert ("suite" in tops(path)) == (named(path) == "harness/running/runner")
+
+
+@pytest.mark.parametrize("path", [path for path in HARNESS if path.parent.name != "running"], ids=named)
+def test_what_runs_nothing_needs_no_torch(path):
+    assert not {"torch", "torchvision", "av"} & tops(path)
 
 
 def test_reference_tables_hold_no_code():

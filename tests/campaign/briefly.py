@@ -13,7 +13,7 @@ CHECKPOINT_SECONDS = float(os.environ.get("BRIEFLY_CHECKPOINT_SECONDS", "0.5"))
 
 def run_stage(*words):
     """A stage in its process, as the harness runs it."""
-    from harness import runner
+    from harness.running import runner
 
     return runner.run_stage(*words, checkpoint_seconds=CHECKPOINT_SECONDS)
 
@@ -27,7 +27,8 @@ def shorter(settings):
 
 def main() -> None:
     """Run a command of the harness."""
-    from harness import cli, runner
+    from harness import cli
+    from harness.running import runner
     from suite import recipe
     from tests.campaign import briefly
 
@@ -43,7 +44,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    from harness import signals
+    from harness.running import signals
 
     with signals.handled():
         main()

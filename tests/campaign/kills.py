@@ -56,7 +56,7 @@ MARK = "CAMPAIGN_OF_KILLS"
 HANGS, OUTLIVES = 600.0, 15.0
 # How names in /dev/shm begin that Python and PyTorch make.
 SHARED = ("torch_", "sem.", "psm_", "pymp-")
-# Folder of the memo, harness.checks.MEMOS.
+# Folder of the memo, harness.running.checks.MEMOS.
 MEMOS = "checked-files"
 # Where times and process numbers stand.
 PASSING = re.compile(rb'^ *"(seconds|created)": .*\n', re.MULTILINE)

@@ -494,8 +494,8 @@ def vectors(path: Path, number: float, size: int = 300) -> Path:
 def test_evaluate_asks_questions_with_and_without_word_vectors(harness, tmp_path):
     import torch
 
-    from harness import preparation, runner
     from harness.plan import Request
+    from harness.running import preparation, runner
     from suite import backbones
     from tests.suite.test_paper_stages import ABSENT, ASKED, fewer_questions
 
@@ -554,8 +554,9 @@ def test_questions_that_cannot_be_asked_so(harness, tmp_path):
 
 
 def test_word_vectors_are_part_of_what_a_stage_is(tmp_path):
-    from harness import preparation, tables
+    from harness import tables
     from harness.plan import Request
+    from harness.running import preparation
 
     paper = tables.load(cli.TABLES)["vcop-curriculum"]
     request = Request(tables=("table6",), rows=("r3d_ssvcop",))
@@ -583,7 +584,8 @@ def test_rows_that_train_on_what_is_not_there_are_left_out(harness, made, tmp_pa
 def test_a_class_that_the_data_do_not_have_is_not_asked_for():
     from types import SimpleNamespace
 
-    from harness import runner, tables
+    from harness import tables
+    from harness.running import runner
 
     paper = tables.load_paper(ROOT / "reference_tables" / "vcop-curriculum.toml")
     figure = paper.table("figure5")

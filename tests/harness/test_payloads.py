@@ -11,8 +11,9 @@ from xml.etree import ElementTree
 import pytest
 from pydantic import ValidationError
 
-from harness import cli, html, latex, markdown, report, summary, tables
+from harness import cli, tables
 from harness.records import Record, Store
+from harness.reporting import html, latex, markdown, report, summary
 from harness.words import one_line, printable, seen
 from tests.harness import results
 from tests.harness.test_bad_inputs import called

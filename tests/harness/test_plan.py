@@ -6,8 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from harness import plan, planning, runner, tables
+from harness import plan, tables
 from harness.errors import UsageError
+from harness.planning import builder as planning
+from harness.planning import costs
+from harness.running import runner, stage_folders
 
 ROOT = Path(__file__).parents[2]
 
@@ -163,7 +166,7 @@ def test_a_speed_is_measured_only_on_runs_alike(tmp_path):
     for name, content in {"damaged": "", "half": '{"device', "alike.partial": json.dumps(done)}.items():
         (tmp_path / "pretrain" / name).mkdir()
         (tmp_path / "pretrain" / name / "result.json").write_text(content, encoding="utf-8")
-    speed = plan.speed(tmp_path, chosen, "cpu", None)
+    speed = costs.speed(stage_folders.results(tmp_path, "pretrain"), chosen, "cpu", None)
     assert speed.origin == "measured on this machine"
     assert speed.tflops == pytest.approx(0.02)
 
@@ -188,13 +191,13 @@ def test_costs_by_hand(vcop):
     pretrain = next(stage for stage in built.stages.values() if stage.kind == "pretrain")
     # 300 epochs of 9,537 tuples of 3 clips, forward and backward, 19.89 G multiply-accumulates a clip.
     assert pretrain.gmacs == pytest.approx(300 * 9537 * 3 * 3 * 19.89)
-    stated = plan.speed(Path("nowhere"), settings("paper"), "cuda", 20.0)
+    stated = costs.speed([], settings("paper"), "cuda", 20.0)
     assert (stated.unit, stated.origin) == ("GPU-hours", "stated")
     assert stated.hours(pretrain) == pytest.approx(2 * pretrain.gmacs * 1e9 / 20e12 / 3600)
 
 
 def test_the_tiny_scale_counts_core_hours(vcop):
-    assert plan.speed(Path("nowhere"), settings("tiny"), "cpu", None).unit == "core-hours"
+    assert costs.speed([], settings("tiny"), "cpu", None).unit == "core-hours"
     tiny = build(vcop, scale="tiny", tables=("table1",), rows=("r3d",))
     pretrain = next(stage for stage in tiny.stages.values() if stage.kind == "pretrain")
     paper = build(vcop, tables=("table1",), rows=("r3d",))

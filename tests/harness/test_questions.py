@@ -8,10 +8,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from harness import pages, runner, summary, tables
-from harness.compare import judge
+from harness import tables
+from harness.judging.compare import judge
 from harness.records import Outcomes, Record
-from harness.sections import sections
+from harness.reporting import pages, summary
+from harness.reporting.sections import sections
+from harness.running import runner
 from suite import recipe, stages
 from suite.datasets import activitynet_qa
 from suite.datasets.synthetic import drawing, questions

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from harness import golden
+from harness.judging import golden
 from suite import backbones, datasets, recipe, regression
 from suite.datasets import activitynet_qa, aslan, synthetic
 from suite.errors import InputError

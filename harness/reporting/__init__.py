@@ -1,0 +1,1 @@
+"""Reporting: records and verdicts in, pages, figures and files out. Runs nothing."""

@@ -1,0 +1,154 @@
+"""From the words of a command to tables, recipe, data, plan and machine."""
+
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from harness import tables
+from harness.errors import UsageError
+from harness.plan import Plan, Request
+from harness.planning import builder as planning
+from harness.running import checks, runner
+from harness.running.executors import Machine
+from harness.running.runner import Data
+from harness.tables import Paper
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A request with everything that it was worked out to."""
+
+    paper: Paper
+    # suite.recipe.Recipe at the scale asked for
+    recipe: Any
+    request: Request
+    data: Data
+    built: Plan
+
+
+def paper_of(key: str, folder: Path) -> Paper:
+    """The tables of one paper. Raises UsageError, listing the papers, for an unknown key."""
+    papers = tables.load(folder)
+    if key not in papers:
+        raise UsageError(f"unknown paper {key!r}; papers: {', '.join(papers)}")
+    return papers[key]
+
+
+def prepare(
+    paper: Paper,
+    scale: str,
+    data_root: Path | None,
+    request: Request,
+    runs: Path,
+    *,
+    glove: Path | None = None,
+    only_plan: bool = False,
+) -> Prepared:
+    """Recipe, data and plan of a request for a paper. Raises UsageError for whatever does not fit together."""
+    known = {cell.dataset for table in (*paper.tables, *paper.figures) for cell in table.cells() if cell.dataset}
+    for name in request.datasets:
+        if name not in known:
+            raise UsageError(
+                f"{paper.key} measures nothing on dataset {name!r}; its datasets: {', '.join(sorted(known))}"
+            )
+    recipe = runner.load_recipe(paper.key, scale)
+    _refuse_unknown_rows(paper, recipe)
+    return work_out(paper, recipe, data_root, request, runs, glove=glove, only_plan=only_plan)
+
+
+def _refuse_unknown_rows(paper: Paper, recipe) -> None:
+    """Raise UsageError where the recipe's subset names a table or a row that the paper has not: nothing would be run for it."""
+    there = {table.id: [row.id for row in table.rows] for table in (*paper.tables, *paper.figures)}
+    for table, rows in recipe.settings.subset.items():
+        for name, known in ((table, there), *((row, there.get(table, ())) for row in rows)):
+            if name not in known:
+                raise UsageError(
+                    f"the recipe of {paper.key}: subset.{table}: no {name!r}; there are {', '.join(known)}"
+                )
+
+
+def work_out(
+    paper: Paper,
+    recipe,
+    data_root: Path | None,
+    request: Request,
+    runs: Path,
+    *,
+    glove: Path | None = None,
+    only_plan: bool = False,
+) -> Prepared:
+    """Data and plan of a request under a given recipe. Data on disk are known as far as a check still holds: see `checked`.
+
+    only_plan: make do with the official lists' sizes.
+    glove: a file of word vectors for video question answering.
+    """
+    settings = recipe.settings.model_dump(mode="json")
+    names = planning.needed_datasets(paper, settings, request)
+    if data_root is not None:
+        # Rows that only train on what is not there are left out; what is measured must be there.
+        held = [name for name in names if runner.holds(data_root, name)]
+        absent = [name for name, measured in names.items() if measured and name not in held]
+        if held and absent:
+            raise UsageError(
+                f"{data_root}: holds no {' and no '.join(absent)}; add it, or go on without it by --datasets {','.join(held)}"
+            )
+        there = [name for name, measured in names.items() if measured or name in held]
+        data = checks.known(runner.real_data(there, data_root), runs)
+    elif recipe.scale == "tiny":
+        data = runner.synthetic_data(list(names), recipe, runs)
+    elif only_plan:
+        data = runner.official_data(list(names))
+    else:
+        raise UsageError(
+            f"--scale {recipe.scale} needs --data-root DIR (or SUITE_DATA): generated data are for the tiny scale"
+        )
+    if glove is not None:
+        data = runner.with_glove(data, glove, settings["question_answering"]["hidden"])
+    built = _plan(paper, recipe, data, request)
+    if built.left_out and not built.measurements:
+        (table, row), reason = next(iter(built.left_out.items()))
+        raise UsageError(f"nothing of what was asked for can be run; {table} {row}: {reason}")
+    return Prepared(paper, recipe, request, data, built)
+
+
+def checked(run: Prepared, runs: Path) -> Prepared:
+    """The same with all data on disk checked, and planned by their contents. Raises UsageError where they cannot be checked."""
+    data = checks.bring_up_to_date(run.data, runs)
+    return replace(run, data=data, built=_plan(run.paper, run.recipe, data, run.request))
+
+
+def refuse_faults(data: Data) -> None:
+    """Raise UsageError if datasets that were asked for cannot be used; for the end, when all that does not need them is done."""
+    if data.faults:
+        raise UsageError("; ".join(data.faults.values()))
+
+
+def _plan(paper: Paper, recipe, data: Data, request: Request) -> Plan:
+    settings = recipe.settings.model_dump(mode="json")
+    return planning.build(paper, settings, data.facts, runner.suite_facts(), request, data.faults)
+
+
+def device_kind(device: str) -> str:
+    """ "cpu" or "cuda", for what --device says. Raises UsageError for a device that is not there."""
+    return "cpu" if runner.machine(device, None, 1, False).devices == ("cpu",) else "cuda"
+
+
+def machine(run: Prepared, device: str, workers: int | None, tensorboard: bool) -> Machine:
+    """What the run may use, said on stderr. Raises UsageError where a large scale would start on a CPU unasked."""
+    found = runner.machine(device, workers, run.recipe.settings.compute.threads, tensorboard)
+    if device == "auto" and found.devices == ("cpu",) and run.recipe.scale != "tiny":
+        raise UsageError(
+            f"--scale {run.recipe.scale}: no GPU was found (nvidia-smi); give --device cpu to run it on the CPU"
+        )
+    print(f"{run.paper.key} at {run.recipe.scale} scale on {', '.join(found.devices)}", file=sys.stderr)
+    return found
+
+
+def recipes() -> list[dict]:
+    """Facts of every recipe at every scale, for reports."""
+    return [
+        runner.recipe_facts(runner.load_recipe(key, scale))
+        for key in runner.papers_with_recipe()
+        for scale in runner.scales()
+    ]

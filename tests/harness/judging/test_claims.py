@@ -1,0 +1,807 @@
+"""Claims: the 131 of the five papers, the language they are written in, and what our records make of them."""
+
+import itertools
+import math
+import random
+from pathlib import Path
+from statistics import NormalDist
+
+import numpy as np
+import pytest
+import scipy.stats
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from harness import tables
+from harness.errors import UsageError
+from harness.judging import claims, relations
+from harness.judging.compare import Judgement, judge
+from harness.records import Record
+
+REFERENCE = Path(__file__).parents[3] / "reference_tables"
+FIXTURES = Path(__file__).parents[2] / "fixtures" / "claims"
+
+CONTRADICTED = {
+    ("vcop", "order_classes_below_120"),
+    ("vcop", "ucf_clip_beats_random_all_k"),
+    ("vcop", "pretrained_r3d_r21d_above_c3d"),
+    ("vcop-curriculum", "ucf_clip_beats_random_all_k"),
+    ("vcop-curriculum", "hmdb_clip_beats_random_all_k"),
+    ("vcop-curriculum", "pretrained_r3d_r21d_above_c3d"),
+    ("vcop-curriculum", "qa_ss_optimal_every_type"),
+    ("skip-clip", "behind_only_cubic_puzzles"),
+    ("srop", "hmdb_gain_always_larger"),
+    ("srop", "sampling_error_beats_constant"),
+    ("srop", "order_only_beats_vcop_top1"),
+    ("srop", "rtt_is_best_c3d_competitor"),
+    ("mas", "aslan_random_near_chance"),
+}
+
+
+# Arithmetic, and comparisons among what others printed: no run bears on them.
+NOT_ABOUT_OURS = {
+    ("vcop", "order_classes_below_120"),
+    ("vcop", "retrieval_feature_size"),
+    ("srop", "rtt_is_best_c3d_competitor"),
+    ("mas", "label_counts"),
+}
+
+
+@pytest.fixture(scope="module")
+def papers():
+    return tables.load(REFERENCE)
+
+
+@pytest.fixture(scope="module")
+def all_claims():
+    return [claim for of_paper in claims.load(REFERENCE / "claims").values() for claim in of_paper]
+
+
+@pytest.fixture(scope="module")
+def small():
+    """The made-up paper, under its key."""
+    return tables.load(FIXTURES / "tables")
+
+
+@pytest.fixture(scope="module")
+def small_claims():
+    return {claim.id: claim for claim in claims.load(FIXTURES / "claims")["small"]}
+
+
+# --- the papers' claims
+
+
+def test_every_claim_of_the_five_papers_is_there(all_claims):
+    per_paper = {paper: sum(claim.paper == paper for claim in all_claims) for paper in {c.paper for c in all_claims}}
+    assert per_paper == {"vcop": 27, "vcop-curriculum": 35, "skip-clip": 13, "srop": 37, "mas": 19}
+    counts = {value: sum(claim.printed_holds is value for claim in all_claims) for value in (True, False, None)}
+    assert counts == {True: 97, False: 13, None: 21}
+    assert {(claim.paper, claim.id) for claim in all_claims if claim.printed_holds is False} == CONTRADICTED
+
+
+def test_printed_tables_bear_out_what_the_files_say(all_claims, papers):
+    wrong = {
+        f"{claim.paper} {claim.id}": found
+        for claim in all_claims
+        if (found := claims.holds_as_printed(claim, papers)) is not claim.printed_holds
+    }
+    assert wrong == {}
+
+
+def test_what_reproductions_check_is_true_of_the_printed_numbers(all_claims, papers):
+    """The printed numbers as results with next to no spread: every weaker relation holds, and so does what else is true."""
+    results = claims.evaluate(all_claims, papers, as_measured(papers, lambda cell: cell.value, half_width=1e-6))
+    verdicts = {(one.paper, one.id): one.verdict for one in results}
+    weaker = {(claim.paper, claim.id) for claim in all_claims if claim.reproduction}
+    assert len(weaker) == 34
+    # set against results of split 1, or against what is counted or drawn here: the papers do not print these
+    beside_ours = {("vcop-curriculum", f"{what}_improves_recognition") for what in ("sample_based", "curriculum")}
+    beside_ours |= {("srop", "flops_one_third"), ("srop", "sampling_error_beats_constant")}
+    assert {verdicts[key] for key in weaker - beside_ours - NOT_ABOUT_OURS} == {"HOLDS"}
+    assert {verdicts[key] for key in beside_ours} == {"NOT MEASURED"}
+    ties = {("mas", "patterns_similar")}  # the printed range is the bound itself
+    assert {verdicts[key] for key in NOT_ABOUT_OURS} == {"NOT MEASURED"}
+    for claim in all_claims:
+        expected = {True: "HOLDS", False: "FAILS", None: "NOT MEASURED"}[claim.printed_holds]
+        if (claim.paper, claim.id) not in weaker | ties | NOT_ABOUT_OURS and "layer" not in claim.id:
+            assert verdicts[claim.paper, claim.id] == expected, claim.id
+
+
+def test_every_contradicted_claim_says_why(all_claims):
+    assert [claim.id for claim in all_claims if claim.printed_holds is False and not claim.note] == []
+
+
+def test_moving_one_printed_number_changes_the_claims_about_it(all_claims, papers):
+    claim = next(claim for claim in all_claims if claim.id == "c3d_gain_4_0_5_2")
+    vcop = papers["vcop"]
+    table = vcop.table("table4")
+    row = table.row("c3d_vcop")
+    values = (row.values[0] + 0.2, *row.values[1:])
+    rows = tuple(row.model_copy(update={"values": values}) if one is row else one for one in table.rows)
+    changed = vcop.model_copy(
+        update={"tables": tuple(one.model_copy(update={"rows": rows}) if one is table else one for one in vcop.tables)}
+    )
+    assert claims.holds_as_printed(claim, papers) is True
+    assert claims.holds_as_printed(claim, {"vcop": changed}) is False
+
+
+# --- the language
+
+
+ROWS = {"t.a": [1.0, 2.0, 4.0], "t.b": [1.0, 1.0, 5.0], "t.one": [7.0]}
+SETS = {"rows": ["a", "b"], "pairs": [["a", 0], ["b", 2]]}
+
+
+def look(kind: str, name: str) -> np.ndarray:
+    if kind == "R":
+        return np.array(ROWS[name])[:, None]
+    row, _, column = name.rpartition(".")
+    return np.array([ROWS[row][int(column)]])
+
+
+def holds(text: str) -> bool:
+    (truth,) = relations.Relation(text, SETS).truth(look)
+    return bool(truth)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('V("t.a.0") == 1', True),
+        ('V("t.a.0") < V("t.a.1") < V("t.a.2")', True),
+        ('V("t.a.0") < V("t.a.2") < V("t.a.1")', False),
+        ('R("t.a") > R("t.b")', None),
+        ('all(R("t.a") >= R("t.b"))', False),
+        ('any(R("t.a") > R("t.b"))', True),
+        ('all(R("t.a")[:2] >= R("t.b")[:2])', True),
+        ('R("t.a")[-1] - R("t.b")[-1] == -1', True),
+        ('all(R("t.{r}") > 0.5 for r in rows)', True),
+        ('all(V("t.{r}.{i}") <= V("t.{r}.2") for r in rows for i in (0, 1, 2))', True),
+        ('all(V("t.{r}.{i}") == 1 for r, i in pairs)', False),
+        ('sum(V("t.a.{i}") > V("t.b.{i}") for i in (0, 1, 2)) == 1', True),
+        ('sum(R("t.{r}") for r in rows) == 14', True),
+        ('mean(R("t.a")) == 7 / 3', True),
+        ('max(R("t.{r}") for r in rows) == 5 and min(V("t.a.1"), V("t.b.1"), 9) == 1', True),
+        ('inc(R("t.a"))', True),
+        ('inc(R("t.b"))', False),
+        ('dec([V("t.a.{i}") for i in (2, 1, 0)])', True),
+        ("inc([0.1 + 0.2, 0.3])", False),
+        ("near(66.9 - 61.6, 5.3) and not near(66.9 - 61.6, 5.4)", True),
+        ("near(1, 2, 1)", True),
+        ("near(1, 2.1, 1)", False),
+        ('corr(R("t.a"), R("t.b")) > 0.9', True),
+        ('corr(R("t.a"), [4, 2, 1]) < 0', True),
+        ("argmax([3, 7, 7]) == 1", True),
+        ('argmax(R("t.b")) == 2 and len(rows) == 2', True),
+        ("factorial(5) == 120 or factorial(0) == 2", True),
+        ("not (1 < 2 and 2 < 1)", True),
+        ("512 * 2 * 3 * 3 == 256 * 6 * 6 == 9216", True),
+        ("1 / 0 > 1 and 0 / 0 == 0", False),
+    ],
+)
+def test_the_language(text, expected):
+    if expected is None:
+        with pytest.raises(relations.RelationError, match="one true or false"):
+            holds(text)
+    else:
+        assert holds(text) is expected
+
+
+@given(
+    first=st.lists(st.integers(0, 20), min_size=2, max_size=6),
+    second=st.lists(st.integers(0, 20), min_size=2, max_size=6),
+    bound=st.integers(0, 10),
+)
+def test_the_language_against_python(first, second, bound):
+    size = min(len(first), len(second))
+    first, second = first[:size], second[:size]
+    row = {"x.a": first, "x.b": second}
+
+    def numbers(kind: str, name: str) -> np.ndarray:
+        return np.array(row[name], float)[:, None]
+
+    gains = [a - b for a, b in zip(first, second, strict=True)]
+    expected = {
+        'all(R("x.a") > R("x.b"))': all(gain > 0 for gain in gains),
+        'inc(R("x.a") - R("x.b"))': all(a < b for a, b in itertools.pairwise(gains)),
+        'dec(R("x.a"))': all(a > b for a, b in itertools.pairwise(first)),
+        f'sum(R("x.a") > R("x.b")) >= {bound}': sum(gain > 0 for gain in gains) >= bound,
+        f'near(max(R("x.a")), max(R("x.b")), {bound})': abs(max(first) - max(second)) <= bound,
+        f'argmax(R("x.b")) == {bound}': second.index(max(second)) == bound,
+        f'near(mean(R("x.a")), {bound}, 0.5)': abs(sum(first) / size - bound) <= 0.5 + 1e-9,
+    }
+    for text, truth in expected.items():
+        (found,) = relations.Relation(text, {}).truth(numbers)
+        assert bool(found) is truth, text
+
+
+def test_draws_are_independent_outcomes():
+    draws = {"t.a.x": np.array([1.0, 5.0, 3.0]), "t.b.x": np.array([2.0])}
+    relation = relations.Relation('V("t.a.x") > V("t.b.x")', {})
+    assert relation.truth(lambda kind, name: draws[name]).tolist() == [False, True, True]
+    relation = relations.Relation('max(V("t.{r}.x") for r in ("a", "b")) == V("t.b.x") or V("t.a.x") > 4', {})
+    assert relation.truth(lambda kind, name: draws[name]).tolist() == [True, True, False]
+
+
+def test_a_relation_is_worked_out_once_and_true_of_each_set_of_numbers():
+    text = 'all(x > len(rows) for x in [V("t.{r}.0") for r in rows])'
+    text += ' and len(R("t.a")) + 1 < max(R("t.{r}") for r in rows)'
+    relation = relations.Relation(text, SETS)
+
+    def truth(numbers: list[float]) -> bool:
+        def look(kind: str, name: str) -> np.ndarray:
+            return np.array(numbers)[:, None] if kind == "R" else np.array([numbers[0]])
+
+        return relation.truth(look).tolist() == [True]
+
+    outcomes = {(3, 4): True, (2, 4): False, (3, 3): False, (3, 4, 5): True, (3, 4, 4): False}
+    assert {numbers: truth(list(numbers)) for numbers in outcomes} == outcomes
+
+
+def test_a_relation_without_sense_is_refused_each_time():
+    relation = relations.Relation("all(V('t.{r}.{missing}') > 1 for r in rows)", SETS)
+    for _ in range(2):
+        with pytest.raises(relations.RelationError, match="no loop variable"):
+            relation.truth(look)
+
+
+FORBIDDEN = [
+    '__import__("os").system("true") == 0',
+    '__import__("os")',
+    "().__class__.__bases__ == 1",
+    "V.__call__ == 1",
+    'V("t.{a.__class__}.x") > 1',
+    'V("t.{0}.x") > 1',
+    'V("t.{}.x") > 1',
+    'V("t.{rows}.x") > 1',
+    'all(V("t.{r!r}.x") > 1 for r in rows)',
+    'all(V("t.{r:>99}.x") > 1 for r in rows)',
+    'V(f"t.{rows}.x") > 1',
+    "eval('1') == 1",
+    'open("/etc/passwd") == 1',
+    "(lambda: 1)() == 1",
+    "2 ** 2 == 4",
+    "9 ** 9 ** 9 ** 9 > 1",
+    "1 << 99 > 1",
+    "7 // 2 == 3",
+    "1e10 > 1",
+    "1e999 > 1",
+    "99999999999999 > 1",
+    "factorial(170) > 1",
+    "factorial(-1) > 1",
+    "factorial(2.5) > 1",
+    "factorial(1e9) > 1",
+    "max(i for i in range(1000000000)) > 1",
+    "all(1 < 2 for a in rows for b in rows for c in rows for d in rows if a)",
+    "all(1 < 2 for rows in rows)",
+    "all(1 < 2 for V in rows)",
+    "all(1 < 2 for a.b in rows)",
+    "all(1 < 2 for a, b in rows)",
+    "all(1 < 2 for a in 5)",
+    "all([x := 1, x])",
+    "1 if 2 > 1 else 0",
+    "{1: 2} == 1",
+    "{1, 2} == 1",
+    "1 in rows",
+    "1 is 1",
+    "True",
+    "None == 1",
+    "... == 1",
+    "b'x' == 1",
+    "1j == 1",
+    "'a' + 'b' == 'ab'",
+    "rows == rows",
+    "rows * 3 == 1",
+    "nothing > 1",
+    "n > 1 and all(1 < 2 for n in (1, 2))",
+    "max() > 1",
+    "near(1) > 1",
+    "near(1, 2, tol=3)",
+    "max(*rows) > 1",
+    "V(1) > 1",
+    "V('t.a.0', 'x') > 1",
+    "[1, 2][2] > 1",
+    "[1, 2][0:1:0] > 1",
+    "[1, 2][0.5] > 1",
+    "[1, 2]['a'] > 1",
+    "rows[V('t.a.0')] > 1",
+    "5[0] > 1",
+    "V('t.a.0')",
+    "V('t.a.0') and 1 < 2",
+    "not 5",
+    "rows",
+    "[1 < 2, 2 < 3]",
+    "R('t.a') + R('t.b')[:2] > 1",
+    "all([R('t.a') > 1, 2 > 1])",
+    "corr(R('t.a'), [1, 2]) > 0",
+    "inc([1])",
+    "inc(5)",
+    "max(5) > 1",
+    "len(5) > 1",
+    "all(())",
+    "1 <",
+    "",
+    "x = 1",
+    "import os",
+    "1 < 2; 2 < 3",
+    "1 < 2\x00",
+    "'\\d' == 1",
+    "(" * 400 + "1" + ")" * 400 + " > 1",
+    "-" * 1000 + "1 > 1",
+    "not " * 200 + "1 > 1",
+    "1 > 0" + " and 1 > 0" * 300,
+    "[" * 90 + "1" + "]" * 90 + " == 1",
+    "all(" + "max(1, 2) > 1" + "".join(f" for i{n} in (0,1,2,3,4,5,6,7,8,9)" for n in range(6)) + ")",
+    "\ud800 > 1",
+]
+
+
+@pytest.mark.parametrize("text", FORBIDDEN, ids=range(len(FORBIDDEN)))
+def test_nothing_else_is_in_the_language(text):
+    with pytest.raises(relations.RelationError) as error:
+        holds(text)
+    assert "\n" not in str(error.value)
+    assert len(str(error.value)) < 200
+
+
+@settings(max_examples=300)
+@given(st.text(alphabet='VRMabt01.,()[]{}"<>=+-*/: forinlambd_', max_size=60))
+def test_any_text_gives_a_truth_or_a_clear_error(text):
+    message = ""
+    try:
+        relation = relations.Relation(text, SETS)
+        relation.truth(lambda kind, name: look(kind, "t.a" if kind == "R" else "t.a.0"))
+    except relations.RelationError as error:
+        message = str(error)
+    assert "\n" not in message
+
+
+# --- the files
+
+
+GOOD = (FIXTURES / "claims" / "small.toml").read_text(encoding="utf-8")
+RELATION = "relation = 'factorial(3) == 5'"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (RELATION, "relation = '__import__(\"os\")'", "claim orders: unknown function '__import__'"),
+        (RELATION, "relation = 'V.x == 1'", "claim orders: Attribute is not part of the language"),
+        (RELATION, "relation = '2 ** 99 > 1'", "claim orders: Pow is not part of the language"),
+        (RELATION, "relation = '1 < < 2'", "claim orders: syntax error at character"),
+        (RELATION, "relation = 'speed > 2'", "claim orders: unknown name 'speed'"),
+        (RELATION, "relation = 'M(\"figure1.order.top1\") > 2'", "claim orders: give printed_holds exactly"),
+        (RELATION, "", "claim orders: missing key 'relation'"),
+        (RELATION, "relation = ''", "claim orders: relation: "),
+        (RELATION, RELATION + "\nreproduction = '__import__'", "claim orders: unknown name '__import__'"),
+        (RELATION, RELATION + "\nreproducton = '1 < 2'", "claim orders: unknown key 'reproducton'"),
+        ('id = "orders"', 'id = "gain_of_7"', "claim gain_of_7: the id appears twice"),
+        ('id = "orders"', 'id = "Orders!"', "claim Orders!: id: "),
+        ('id = "orders"\n', "", "claim number 7: missing key 'id'"),
+        ('statement = "Three clips have five orders."\nwhere = "Sec. 3"\nkind = "quantitative"',
+         'statement = "Three clips have five orders."\nwhere = "Sec. 3"\nkind = "guess"', "claim orders: kind: "),
+        ("printed_holds = false\nnote", "printed_holds = 'no'\nnote", "claim order_helps_everywhere: printed_holds: "),
+        ("printed_holds = false\nnote", "note", "claim order_helps_everywhere: give printed_holds exactly"),
+        ('paper = "small"', 'paper = "other"', "paper is 'other'; name the file other.toml"),
+        ('paper = "small"', "", "missing key 'paper'"),
+        ('paper = "small"', 'paper = "small"\nauthor = "x"', "unknown key 'author'"),
+        ('ks = ["top1", "top5", "top10"]', "ks = []", "sets: ks: "),
+        ('ks = ["top1", "top5", "top10"]', "ks = [1.5]", "sets: ks: "),
+        ('ks = ["top1", "top5", "top10"]', "ks = [true]", "sets: ks: "),
+        ('ks = ["top1", "top5", "top10"]', f"ks = {list(range(101))}", "sets: ks: "),
+        ("[sets]", "[sets", "line 3: not valid TOML"),
+    ],
+)  # fmt: skip
+def test_a_faulty_file_is_one_clear_line(tmp_path, old, new, message):
+    assert GOOD.count(old) == 1
+    path = tmp_path / "small.toml"
+    path.write_text(GOOD.replace(old, new), encoding="utf-8")
+    with pytest.raises(UsageError) as error:
+        claims.load(tmp_path)
+    assert str(error.value).startswith(f"{path}: {message}"), error.value
+    assert "\n" not in str(error.value)
+
+
+def test_a_file_that_is_no_text(tmp_path):
+    (tmp_path / "small.toml").write_bytes(b'paper = "\xff"')
+    with pytest.raises(UsageError, match=r"small\.toml: (not UTF-8|.*not valid TOML)"):
+        claims.load(tmp_path)
+
+
+def test_a_folder_without_claims(tmp_path):
+    with pytest.raises(UsageError, match="no claims"):
+        claims.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("relation", "message"),
+    [
+        ('V("table9.order.top1") > 1', "small has no table 'table9'; there are table1"),
+        ('V("table1.ordr.top1") > 1', "small table1 has no row 'ordr'"),
+        ('V("table1.order.top2") > 1', "small table1 has no column 'top2'"),
+        ('V("table1.order") > 1', "V takes \"table.row.column\", not 'table1.order'"),
+        ('all(R("table1.order.top1") > 1)', "R takes \"table.row\", not 'table1.order.top1'"),
+        ('V("figure1.order.top1") > 1', "'figure1.order.top1' is in a figure; use M"),
+        ('all(R("figure1.order") > 1)', "'figure1.order' is in a figure; use M"),
+        ('R("table1.order")', "does not come out as one true or false"),
+    ],
+)
+def test_a_relation_that_does_not_fit_the_tables(tmp_path, small, relation, message):
+    path = tmp_path / "small.toml"
+    path.write_text(GOOD.replace(RELATION, f"relation = '{relation}'"), encoding="utf-8")
+    claim = claims.load(tmp_path)["small"][-1]
+    for run in (lambda: claims.holds_as_printed(claim, small), lambda: claims.evaluate([claim], small, [])):
+        with pytest.raises(UsageError) as error:
+            run()
+        assert str(error.value).startswith(f"{path}: claim orders: {message}")
+        assert "\n" not in str(error.value)
+
+
+def test_a_measurement_is_not_a_printed_cell(tmp_path, small):
+    text = GOOD.replace('M("figure1.order.top1")', 'M("table1.order.top5")')
+    (tmp_path / "small.toml").write_text(text, encoding="utf-8")
+    claim = next(claim for claim in claims.load(tmp_path)["small"] if claim.id == "video_level")
+    with pytest.raises(UsageError, match=r"claim video_level: 'table1\.order\.top5' is in a table; use V or R"):
+        claims.evaluate([claim], small, [])
+
+
+def test_a_claim_of_a_paper_without_tables(small_claims):
+    with pytest.raises(UsageError, match="claim order_helps: there are no reference tables of the paper 'small'"):
+        claims.evaluate([small_claims["order_helps"]], {}, [])
+
+
+def test_a_number_that_the_paper_does_not_give(tmp_path, small):
+    text = GOOD.replace(RELATION, "relation = 'V(\"table1.jigsaw.top10\") > 1'")
+    (tmp_path / "small.toml").write_text(text, encoding="utf-8")
+    claim = claims.load(tmp_path)["small"][-1]
+    assert claims.holds_as_printed(claim, small) is None
+    (result,) = claims.evaluate([claim], small, [])
+    assert (result.verdict, result.evidence) == ("NOT MEASURED", ["table1.jigsaw.top10 not measured"])
+
+
+# --- what records make of them
+
+
+def as_measured(papers, value, *, half_width=1.0, seeds=1, **changes) -> list[Judgement]:
+    """A judgement of every own cell with a value, as the prior spread of one seed would give it."""
+    judgements = []
+    for paper in papers.values():
+        for table in (*paper.tables, *paper.figures):
+            for cell in table.cells():
+                ours = value(cell)
+                if cell.source == "own" and not math.isnan(ours):
+                    fields = {
+                        "ours": ours,
+                        "half_width": half_width,
+                        "seeds": seeds,
+                        "per_split": dict.fromkeys(cell.splits, ours),
+                        "verdict": "NOT COMPARABLE",
+                        "flags": ("one seed: prior spread",),
+                    }
+                    place = (cell.paper, cell.table, cell.row, cell.column, cell.value)
+                    judgements.append(Judgement(*place, **(fields | changes)))
+    return judgements
+
+
+def record(row: str, scores: dict[str, float], *, seed=0, split=1, table="table1", **changes) -> Record:
+    fields = {
+        "paper": "small",
+        "table": table,
+        "row": row,
+        "columns": list(scores),
+        "dataset": "ucf101",
+        "split": split,
+        "seed": seed,
+        "scale": "paper",
+        "scope": "full",
+        "fingerprint": "full-0123456789ab",
+        "lists": {},
+        "protocol": {"table1": "clip-retrieval", "table2": "recognition", "figure1": "video-retrieval"}[table],
+        "protocol_version": 1,
+        "recipe_hash": "00c0ffee",
+        "device_kind": "cpu",
+        "scores": scores,
+        "counts": {"listed": 1000, "decoded": 1000, "total": 1000},
+        "settings": {},
+        "environment": {},
+        "commit": "0" * 40,
+        "dirty": False,
+        "created": "2026-01-01T00:00:00Z",
+        "seconds": 1.0,
+        "command": "python -m harness run small",
+    }
+    return Record(**(fields | changes))
+
+
+def runs(row: str, *scores: tuple[float, ...]) -> list[Record]:
+    """One record of table1 per seed, with (top1, top5, top10)."""
+    names = ("top1", "top5", "top10")
+    return [record(row, dict(zip(names, of_seed, strict=True)), seed=seed) for seed, of_seed in enumerate(scores)]
+
+
+def evaluate(claim, small, records, *, with_records=True):
+    scale = records[0].scale if records else "paper"
+    judgements = judge(small["small"], records, scale=scale)
+    (result,) = claims.evaluate([claim], small, judgements, records if with_records else ())
+    return result
+
+
+def test_clear_results_hold_or_fail_with_the_numbers_beside_them(small, small_claims):
+    good = runs("order", (10, 40, 60), (11, 42, 61), (12, 41, 59)) + runs(
+        "random", (15, 20, 30), (16, 21, 31), (14, 22, 29)
+    )
+    result = evaluate(small_claims["order_helps"], small, good)
+    assert (result.verdict, result.printed_holds, result.seeds_needed, result.remedy) == ("HOLDS", True, None, "")
+    assert result.probability > 0.99
+    # t(0.975, 2) * 1 / sqrt(3) = 2.48
+    assert result.evidence == [
+        "table1.order.top5 = 41.0 [38.5 to 43.5] (95 %, 3 seeds)",
+        "table1.random.top5 = 21.0 [18.5 to 23.5] (95 %, 3 seeds)",
+        "table1.order.top10 = 60.0 [57.5 to 62.5] (95 %, 3 seeds)",
+        "table1.random.top10 = 30.0 [27.5 to 32.5] (95 %, 3 seeds)",
+    ]
+    bad = runs("order", (10, 20, 30), (11, 21, 31), (12, 22, 29)) + runs(
+        "random", (15, 40, 60), (16, 42, 61), (14, 41, 59)
+    )
+    assert evaluate(small_claims["order_helps"], small, bad).verdict == "FAILS"
+
+
+def test_quoted_numbers_are_not_set_against_smaller_scales_or_other_data(small, small_claims):
+    at_paper_scale = runs("order", (18, 30, 40), (19, 31, 40), (18, 30, 41))
+    assert evaluate(small_claims["below_jigsaw"], small, at_paper_scale).verdict == "HOLDS"
+    changes = ({"scale": "tiny"}, {"scope": "subset", "fingerprint": "subset-0123456789ab"})
+    for change in changes:
+        moved = [one.model_copy(update=change) for one in at_paper_scale]
+        result = evaluate(small_claims["below_jigsaw"], small, moved)
+        assert (result.verdict, result.probability) == ("NOT MEASURED", None)
+        assert "quoted numbers" in result.evidence[-1]
+
+
+def test_a_reproduction_checks_its_own_relation(small, small_claims):
+    """The literal claim names k=1, where these records contradict it; the weaker one does not."""
+    records = runs("order", (10, 40, 60)) + runs("random", (30, 20, 30))
+    result = evaluate(small_claims["order_helps_everywhere"], small, records)
+    assert (result.verdict, result.printed_holds) == ("HOLDS", False)
+
+
+def test_one_seed_takes_the_prior_spread_and_says_so(small, small_claims):
+    result = evaluate(small_claims["below_jigsaw"], small, runs("order", (18, 30, 40)))
+    assert result.evidence == [
+        "table1.jigsaw.top1 = 20 (printed, cited)",
+        "table1.order.top1 = 18.0 [15.1 to 20.9] (95 %, 1 seed, prior spread)",
+    ]
+    assert result.verdict == "UNDECIDED"
+    assert result.probability == pytest.approx(NormalDist(0, 1.5).cdf(2), abs=0.02)
+
+
+def test_the_probability_is_that_of_students_t(small, small_claims):
+    scores = (16.0, 19.0, 20.5, 18.5)
+    records = runs("order", *((score, 30, 40) for score in scores))
+    result = evaluate(small_claims["below_jigsaw"], small, records)
+    error = np.std(scores, ddof=1) / 2
+    assert result.probability == pytest.approx(scipy.stats.t.cdf((20 - np.mean(scores)) / error, 3), abs=0.02)
+
+
+def test_splits_are_averaged_and_seeds_pooled_within_them(small, tmp_path):
+    text = GOOD.replace(RELATION, "relation = 'V(\"table2.order.accuracy\") > 62'")
+    (tmp_path / "small.toml").write_text(text, encoding="utf-8")
+    claim = claims.load(tmp_path)["small"][-1]
+    scores = {1: (64.0, 61.0, 65.5), 2: (63.0, 60.0, 64.0)}
+    records = [
+        record("order", {"accuracy": score}, table="table2", split=split, seed=seed)
+        for split, of_split in scores.items()
+        for seed, score in enumerate(of_split)
+    ]
+    result = evaluate(claim, small, records)
+    mean = np.mean([np.mean(of_split) for of_split in scores.values()])
+    pooled = math.sqrt(np.mean([np.var(of_split, ddof=1) for of_split in scores.values()]))
+    assert result.probability == pytest.approx(scipy.stats.t.cdf((mean - 62) / (pooled / math.sqrt(6)), 4), abs=0.02)
+    half = 2.776445 * pooled / math.sqrt(6)
+    interval = f"[{mean - half:.1f} to {mean + half:.1f}]"
+    assert result.evidence == [f"table2.order.accuracy = {mean:.1f} {interval} (95 %, 3 seeds)"]
+
+
+def test_cells_of_one_row_are_compared_run_by_run(small, tmp_path):
+    """Seeds that move top5 and top10 together leave no doubt about their difference; unpaired they would."""
+    text = GOOD.replace(RELATION, 'relation = \'V("table1.order.top10") - V("table1.order.top5") > 9.5\'')
+    (tmp_path / "small.toml").write_text(text, encoding="utf-8")
+    claim = claims.load(tmp_path)["small"][-1]
+    scores = [(5, 20.0, 30.1), (5, 32.0, 42.0), (5, 25.0, 34.8), (5, 40.0, 50.2)]
+    gains = [top10 - top5 for _, top5, top10 in scores]
+    error = np.std(gains, ddof=1) / 2
+    paired = evaluate(claim, small, runs("order", *scores))
+    expected = scipy.stats.t.cdf((np.mean(gains) - 9.5) / error, 3)
+    assert paired.probability == pytest.approx(expected, abs=0.02)
+    assert paired.verdict == "HOLDS"
+    unpaired = evaluate(claim, small, runs("order", *scores), with_records=False)
+    assert unpaired.verdict == "UNDECIDED"
+
+
+def test_unknown_correlation_counts_for_the_doubt(small, tmp_path):
+    """Two cells, each above its bound with probability 0.8: 0.64 if independent, 0.8 if they move together."""
+    distance = 1.5 * NormalDist().inv_cdf(0.8)
+    both = f'V("table1.order.top5") > {30 - distance} and V("table1.order.top10") > {40 - distance}'
+    text = GOOD.replace(RELATION, f"relation = '{both}'")
+    (tmp_path / "small.toml").write_text(text, encoding="utf-8")
+    claim = claims.load(tmp_path)["small"][-1]
+    assert evaluate(claim, small, runs("order", (5, 30, 40))).probability == pytest.approx(0.64, abs=0.03)
+
+
+def test_what_is_missing_is_named(small, small_claims):
+    records = runs("order", (10, 40, 60))
+    result = evaluate(small_claims["order_helps"], small, records)
+    assert (result.verdict, result.probability, result.seeds_needed) == ("NOT MEASURED", None, None)
+    assert result.evidence[0].startswith("table1.order.top5 = 40.0")
+    assert result.evidence[1] == "table1.random.top5 not measured (NOT RUN)"
+    assert (
+        evaluate(small_claims["video_level"], small, records).evidence[0] == "figure1.order.top1 not measured (NOT RUN)"
+    )
+    assert claims.evaluate([small_claims["video_level"]], small, [])[0].evidence == [
+        "figure1.order.top1 not measured",
+        "table1.order.top1 not measured",
+    ]
+
+
+def test_an_invalid_result_is_no_measurement(small, small_claims):
+    records = runs("order", (math.nan, 40, 60))
+    result = evaluate(small_claims["below_jigsaw"], small, records)
+    assert result.verdict == "NOT MEASURED"
+    assert result.evidence[1] == "table1.order.top1 not measured (INVALID)"
+
+
+def test_a_missing_seed_or_split_is_flagged(small, tmp_path):
+    text = GOOD.replace(RELATION, "relation = 'V(\"table2.order.accuracy\") > 62'")
+    (tmp_path / "small.toml").write_text(text, encoding="utf-8")
+    claim = claims.load(tmp_path)["small"][-1]
+    result = evaluate(claim, small, [record("order", {"accuracy": 90.0}, table="table2")])
+    assert result.verdict == "HOLDS"
+    assert result.evidence == ["table2.order.accuracy = 90.0 [86.1 to 93.9] (95 %, 1 seed, prior spread, incomplete)"]
+
+
+def test_one_seed_of_a_figure_without_a_spread_decides_nothing(small, small_claims):
+    records = [*runs("order", (10, 40, 60)), record("order", {"top1": 90.0}, table="figure1")]
+    result = evaluate(small_claims["video_level"], small, records)
+    assert (result.verdict, result.probability, result.seeds_needed) == ("UNDECIDED", None, 2)
+    assert result.evidence[0] == "figure1.order.top1 = 90.0 (1 seed, spread unknown)"
+
+
+def test_sizes_are_exact_once_they_are_measured(small, small_claims):
+    (result,) = claims.evaluate([small_claims["small_network"]], small, [])
+    assert (result.verdict, result.probability) == ("NOT MEASURED", None)
+    assert result.evidence == ["table2.order.parameters not measured"]
+    for size, verdict, probability in ((27.7, "HOLDS", 1.0), (31.2, "FAILS", 0.0)):
+        measured = as_measured(
+            small, lambda cell, size=size: size if cell.column == "parameters" else math.nan, half_width=None
+        )
+        (result,) = claims.evaluate([small_claims["small_network"]], small, measured)
+        assert (result.verdict, result.probability) == (verdict, probability)
+        assert result.evidence == [f"table2.order.parameters = {size} (1 seed)"]
+
+
+def test_no_run_bears_on_arithmetic_or_on_what_others_printed(small, small_claims, tmp_path):
+    text = GOOD.replace(RELATION, "relation = 'V(\"table1.jigsaw.top1\") > 1'")
+    (tmp_path / "small.toml").write_text(text, encoding="utf-8")
+    others = claims.load(tmp_path)["small"][-1]
+    measured = as_measured(small, lambda cell: 50.0 if math.isnan(cell.value) else cell.value)
+    for claim in (small_claims["orders"], others):
+        for judgements in ([], measured):
+            (result,) = claims.evaluate([claim], small, judgements)
+            assert (result.verdict, result.probability) == ("NOT MEASURED", None)
+            assert result.evidence[-1] == "about printed numbers alone: no run of ours bears on it"
+    assert result.evidence[0] == "table1.jigsaw.top1 = 20 (printed, cited)"
+
+
+@pytest.mark.parametrize("paper", ["vcop", "vcop-curriculum", "skip-clip", "srop", "mas"])
+def test_nothing_holds_or_fails_of_a_paper_that_never_ran(papers, all_claims, paper):
+    of_paper = [claim for claim in all_claims if claim.paper == paper]
+    results = claims.evaluate(of_paper, papers, judge(papers[paper], [], scale="paper"))
+    assert {result.verdict for result in results} == {"NOT MEASURED"}
+
+
+def test_costs_at_a_smaller_scale_are_not_set_against_quoted_ones(papers, all_claims):
+    claim = next(claim for claim in all_claims if claim.id == "flops_one_third")
+    # As printed, whose VCOP is quoted.
+    quoted = claim.model_copy()
+    quoted._ours = claim._printed
+    for scale, verdict in (("paper", "HOLDS"), ("tiny", "NOT MEASURED")):
+        measured = as_measured(
+            papers, lambda cell: cell.value, half_width=None, records=(f"srop/{scale}/full-0123456789ab/table8/x.json",)
+        )
+        (result,) = claims.evaluate([quoted], papers, measured)
+        assert result.verdict == verdict
+
+
+@pytest.mark.parametrize(("clips", "verdict"), [(3, "HOLDS"), (2, "FAILS")])
+def test_costs_counted_on_both_sides_are_compared_at_any_scale(papers, all_claims, clips, verdict):
+    claim = next(claim for claim in all_claims if claim.id == "flops_one_third")
+    costs = {"order": 20.0, "vcop": 20.0 * clips}
+    measured = as_measured(
+        papers,
+        lambda cell: costs[cell.row.partition("_")[2]] if cell.table == "macs" else math.nan,
+        half_width=None,
+        records=("srop/tiny/synthetic-0123456789ab/macs/x.json",),
+    )
+    (result,) = claims.evaluate([claim], papers, measured)
+    assert result.verdict == verdict
+
+
+@pytest.mark.parametrize(("error", "verdict"), [(0.2, "HOLDS"), (0.3, "FAILS")])
+def test_an_error_of_rates_is_set_against_the_rates_that_were_drawn(papers, all_claims, error, verdict):
+    claim = next(claim for claim in all_claims if claim.id == "sampling_error_beats_constant")
+
+    def ours(cell):
+        """At tiny scale the narrowest range is 1 to 2: its constant is 0.25, not the 1.25 of 1 to 4."""
+        if cell.table != "pretext_scores" or cell.column not in ("rate", "constant"):
+            return math.nan
+        constant = 0.25 if cell.row == "p1_4" else 1.25
+        return constant if cell.column == "constant" else error
+
+    (result,) = claims.evaluate([claim], papers, as_measured(papers, ours, half_width=1e-3))
+    assert result.verdict == verdict
+
+
+def test_without_a_prior_one_seed_or_equal_ones_decide_nothing(small, small_claims):
+    tiny = {"scale": "tiny", "scope": "synthetic", "fingerprint": "synthetic-0123456789ab"}
+    clear = runs("order", (10, 90, 95)) + runs("random", (10, 20, 30))
+    result = evaluate(small_claims["order_helps"], small, [one.model_copy(update=tiny) for one in clear])
+    assert (result.verdict, result.probability, result.seeds_needed) == ("UNDECIDED", None, 2)
+    assert result.evidence[0] == "table1.order.top5 = 90.0 (1 seed, spread unknown)"
+    assert result.remedy == "at least 2 seeds are needed to know the spread"
+    equal = runs("order", *[(10, 90, 95)] * 3) + runs("random", (10, 20, 30), (11, 21, 31), (12, 22, 32))
+    result = evaluate(small_claims["order_helps"], small, [one.model_copy(update=tiny) for one in equal])
+    assert (result.verdict, result.probability, result.seeds_needed) == ("UNDECIDED", None, 4)
+
+
+def test_the_seeds_that_would_decide(small, small_claims):
+    """One inequality against a constant: Student's t says for which number of seeds its probability passes 0.95."""
+    scores = (17.0, 21.5, 18.0)
+    result = evaluate(small_claims["below_jigsaw"], small, runs("order", *((score, 30, 40) for score in scores)))
+    assert result.verdict == "UNDECIDED"
+    sd, gap = np.std(scores, ddof=1), 20 - np.mean(scores)
+    needed = next(n for n in range(3, 101) if scipy.stats.t.cdf(gap / (sd / math.sqrt(n)), n - 1) >= 0.95)
+    assert result.seeds_needed == pytest.approx(needed, rel=0.25)
+    assert result.seeds_needed > 3
+    assert result.seeds == 3
+    assert result.remedy == f"{result.seeds_needed - 3} more seeds ({result.seeds_needed} in all) would decide"
+
+
+def test_no_number_of_seeds_decides_a_tie(small, small_claims):
+    result = evaluate(small_claims["below_jigsaw"], small, runs("order", (20, 30, 40)))
+    assert (result.verdict, result.seeds_needed) == ("UNDECIDED", None)
+    assert result.probability == pytest.approx(0.5, abs=0.03)
+    assert result.remedy == "100 seeds would not decide"
+
+
+def test_verdicts_do_not_depend_on_order_or_company(all_claims, papers):
+    judgements = as_measured(papers, lambda cell: 50.0 if math.isnan(cell.value) else cell.value, half_width=2.0)
+    results = {(one.paper, one.id): one for one in claims.evaluate(all_claims, papers, judgements)}
+    assert {one.verdict for one in results.values()} == {"HOLDS", "FAILS", "UNDECIDED", "NOT MEASURED"}
+    some = random.Random(1).sample(all_claims, 20)
+    random.Random(2).shuffle(judgements)
+    for result in claims.evaluate(some, papers, judgements):
+        assert result == results[result.paper, result.id]
+
+
+@settings(max_examples=40)
+@given(gap=st.floats(-8, 8), more=st.floats(0, 8), half_width=st.floats(0.1, 6))
+def test_a_larger_lead_is_never_less_likely(gap, more, half_width):
+    small = tables.load(FIXTURES / "tables")
+    claim = next(claim for claim in claims.load(FIXTURES / "claims")["small"] if claim.id == "order_helps")
+    probabilities = []
+    for lead in (gap, gap + more):
+        judgements = as_measured(
+            small, lambda cell, lead=lead: 30 + lead * (cell.row == "order"), half_width=half_width
+        )
+        (result,) = claims.evaluate([claim], small, judgements)
+        probabilities.append(result.probability)
+        assert (result.verdict == "UNDECIDED") == (0.05 < result.probability < 0.95)
+        assert result.seeds_needed is None or result.verdict == "UNDECIDED"
+    assert probabilities[0] <= probabilities[1]
+
+
+def test_cells_looked_up_for_other_results_change_nothing(papers, all_claims):
+    judgements = [as_measured(papers, lambda cell, shift=shift: cell.value + shift) for shift in (0.0, 1.0)]
+    shared = claims.Cells(papers)
+    for judged in judgements:
+        assert claims.evaluate(all_claims, papers, judged, (), shared) == claims.evaluate(all_claims, papers, judged)
