@@ -52,7 +52,7 @@ def synthetic(job: Job) -> dict:
 
 def check_data(job: Job) -> dict:
     from suite import datasets
-    from suite.datasets import checking
+    from suite.video import checking
 
     name = job.config["dataset"]
     dataset = datasets.load(name, job.roots[name])

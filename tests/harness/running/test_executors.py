@@ -300,7 +300,7 @@ def test_no_process_outlives_a_terminated_check_of_the_data(tmp_path, pipe):
     code = f"""
 from pathlib import Path
 from suite.datasets import Dataset, Split, Video
-from suite.datasets.checking import check
+from suite.video.checking import check
 split = Split((Video("a/pipe", "pipe", 0, "a"),), ())
 check(Dataset("ucf101", Path({str(tmp_path)!r}), ("a",), {{1: split}}, {{}}, "subset"), False, 2, lambda *_: None)
 """

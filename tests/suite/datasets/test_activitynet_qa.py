@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from suite import datasets
-from suite.datasets import activitynet_qa, checking, synthetic
+from suite.datasets import activitynet_qa, synthetic
 from suite.datasets.activitynet_qa import TYPES, Question
 from suite.errors import InputError
+from suite.video import checking
 
 # Video, question, number, answer, type. One video is called like a file of another would be.
 ROWS = {

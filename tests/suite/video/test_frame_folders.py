@@ -8,9 +8,9 @@ import torch
 from PIL import Image
 
 from suite import datasets
-from suite.datasets import checking, lists
+from suite.datasets import lists
 from suite.errors import InputError
-from suite.video import decode, store, transforms
+from suite.video import checking, decode, store, transforms
 
 
 def frames(count: int, seed: int = 0) -> np.ndarray:

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from suite.datasets.memo import Memo
 from suite.errors import InputError
+from suite.video.memo import Memo
 
 
 def kept(path, asked) -> dict:

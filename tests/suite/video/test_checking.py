@@ -6,9 +6,9 @@ import shutil
 import pytest
 
 from suite import datasets
-from suite.datasets import checking, synthetic
+from suite.datasets import synthetic
 from suite.errors import InputError
-from suite.video import decode
+from suite.video import checking, decode
 
 
 def quiet(done: int, total: int) -> None:

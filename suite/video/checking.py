@@ -11,10 +11,11 @@ from functools import partial
 from pathlib import Path
 
 from suite.datasets import Dataset, Split, Video, lists
-from suite.datasets.memo import Memo
 from suite.errors import InputError
 from suite.files import open_regular
 from suite.processes import ordered
+from suite.video import decode
+from suite.video.memo import Memo
 
 # Bytes hashed at a time.
 _BLOCK = 1 << 20
@@ -153,8 +154,6 @@ def _examine_all(root: Path, videos: Sequence[Video], workers: int) -> Iterator[
 
 def _examine(root: Path, video: Video) -> Finding:
     """Read and decode a whole video."""
-    from suite.video import decode
-
     path = root / video.path
     digest = hashlib.sha256()
     try:
