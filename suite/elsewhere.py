@@ -1,0 +1,50 @@
+"""Places outside the checkout that papers, networks and datasets are taken from: the folders of VIDEO_SSL_PAPERS.
+
+This module imports no torch.
+"""
+
+import os
+import sys
+from importlib import import_module, invalidate_caches
+from importlib.util import find_spec
+from pathlib import Path
+from types import ModuleType
+
+from suite.errors import InputError
+
+VARIABLE = "VIDEO_SSL_PAPERS"
+
+
+def folders() -> tuple[Path, ...]:
+    """The folders that the variable names, in its order. Raises InputError for one that is not there."""
+    found = tuple(Path(name).absolute() for name in os.environ.get(VARIABLE, "").split(os.pathsep) if name)
+    for folder in found:
+        if not folder.is_dir():
+            raise InputError(f"{folder}: no such folder of papers; mend --papers, or {VARIABLE}")
+    return found
+
+
+def module(name: str, home: str) -> ModuleType:
+    """The module `home.name` if there is one, else `name` itself, also from the folders elsewhere.
+
+    Raises InputError where there is neither, or it cannot be imported.
+    """
+    for folder in folders():
+        if str(folder) not in sys.path:
+            sys.path.append(str(folder))
+    # A file may be new since a folder was last looked into.
+    invalidate_caches()
+    for whole in (f"{home}.{name}", name):
+        try:
+            there = find_spec(whole) is not None
+        except (ImportError, ValueError):
+            there = False
+        if there:
+            try:
+                return import_module(whole)
+            except Exception as error:
+                # Whatever another's module does when it is imported.
+                raise InputError(f"{whole}: cannot be imported ({type(error).__name__}: {error})") from error
+    raise InputError(
+        f"no module {name!r}, neither in {home} nor elsewhere; mend its name, or give its folder by --papers"
+    )
