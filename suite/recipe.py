@@ -1,8 +1,9 @@
 """A paper's recipe: its settings at each scale, and what was decided beside them.
 
-A recipe is `suite/papers/<paper>.toml`. Its tables `paper`, `small` and `tiny` hold settings (suite/settings.py); each scale
-overrides the one before it, so that a reader sees at a glance where a scale departs. Decisions (what we do where the paper
-is silent) and departures (where we do otherwise than the paper or its authors' code) are listed beside the settings.
+A recipe is `suite/papers/<paper>/recipe.toml`, in a folder named by the paper's key with _ for -. Its tables `paper`, `small`
+and `tiny` hold settings (suite/settings.py); each scale overrides the one before it, so that a reader sees at a glance where
+a scale departs. Decisions (what we do where the paper is silent) and departures (where we do otherwise than the paper or its
+authors' code) are listed beside the settings.
 """
 
 import hashlib
@@ -18,6 +19,7 @@ from suite.settings import Name, Scale, Settings
 
 SCALES = ("paper", "small", "tiny")
 FOLDER = Path(__file__).parent / "papers"
+FILE = "recipe.toml"
 
 Text = Annotated[str, Field(min_length=1, max_length=10_000)]
 
@@ -66,12 +68,12 @@ def digest(content: object) -> str:
 
 def papers() -> list[str]:
     """Keys of the papers that have a recipe."""
-    return sorted(path.stem for path in FOLDER.glob("*.toml") if path.is_file())
+    return sorted(path.parent.name.replace("_", "-") for path in FOLDER.glob(f"*/{FILE}") if path.is_file())
 
 
 def load(paper: str, scale: str, folder: Path = FOLDER) -> Recipe:
-    """Read `<paper>.toml` and resolve it at `scale`. Raises InputError on an unknown paper, scale or key."""
-    path = folder / f"{paper}.toml"
+    """Read a paper's recipe.toml and resolve it at `scale`. Raises InputError on an unknown paper, scale or key."""
+    path = folder / paper.replace("-", "_") / FILE
     if not path.is_file():
         raise InputError(f"no recipe for paper {paper!r}; papers with a recipe: {', '.join(papers())}")
     if scale not in SCALES:
@@ -80,16 +82,16 @@ def load(paper: str, scale: str, folder: Path = FOLDER) -> Recipe:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     # Python itself refuses numbers of thousands of digits.
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{path.name}: not valid TOML ({error})") from None
+        raise InputError(f"{_shown(path)}: not valid TOML ({error})") from None
     settings: dict = {}
     for name in SCALES[: SCALES.index(scale) + 1]:
         settings = _merge(settings, _table(content, name, path))
     everywhere = {name: value for name, value in content.items() if name not in SCALES}
     if everywhere.pop("key", None) != paper:
-        raise InputError(f"{path.name}: its key is not {paper!r}; name the file by the key, or mend the key")
+        raise InputError(f"{_shown(path)}: its key is not {paper!r}; name the folder by the key, or mend the key")
     for name in ("paper", "scale", "settings"):
         if name in everywhere:
-            raise InputError(f"{path.name}: {name}: unknown key; mend this key of the recipe")
+            raise InputError(f"{_shown(path)}: {name}: unknown key; mend this key of the recipe")
     pretraining = _table(settings, "pretraining", path)
     settings["pretraining"] = {name: _like(name, pretraining, path) for name in pretraining}
     departures = everywhere.pop("departures", [])
@@ -105,14 +107,19 @@ def load(paper: str, scale: str, folder: Path = FOLDER) -> Recipe:
     try:
         return Recipe.model_validate(whole)
     except ValidationError as error:
-        raise InputError(f"{path.name}: {_fault(error, whole)}; mend this key of the recipe") from None
+        raise InputError(f"{_shown(path)}: {_fault(error, whole)}; mend this key of the recipe") from None
+
+
+def _shown(path: Path) -> str:
+    """A recipe's file as messages name it: every paper has a recipe.toml."""
+    return f"{path.parent.name}/{path.name}"
 
 
 def _table(content: dict, name: str, path: Path) -> dict:
     """A table of a file, empty where it is not there."""
     found = content.get(name, {})
     if not isinstance(found, dict):
-        raise InputError(f"{path.name}: {name} = {found!r}; write a table, [{name}]")
+        raise InputError(f"{_shown(path)}: {name} = {found!r}; write a table, [{name}]")
     return found
 
 
@@ -139,7 +146,7 @@ def _like(name: str, pretraining: dict, path: Path) -> dict:
     if model is None:
         return own
     if not isinstance(model, str) or model == name or model not in pretraining or "like" in pretraining[model]:
-        raise InputError(f"{path.name}: pretraining.{name}.like = {model!r}; name one that is written out in full")
+        raise InputError(f"{_shown(path)}: pretraining.{name}.like = {model!r}; name one that is written out in full")
     return _merge(pretraining[model], own)
 
 

@@ -170,6 +170,8 @@ def test_the_environments_that_the_readme_names_exist():
     lines = (ROOT / "tox.ini").read_text(encoding="utf-8")
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     assert project["project"]["requires-python"] == ">=3.11"
-    papers = [f"reproduce-{path.stem}" for path in (ROOT / "suite" / "papers").glob("*.toml")]
+    papers = [
+        f"reproduce-{path.parent.name.replace('_', '-')}" for path in (ROOT / "suite" / "papers").glob("*/recipe.toml")
+    ]
     for name in ("shared", "lint", "tests", "bench", "regression", "report", *papers):
         assert f"[testenv:{name}]" in lines

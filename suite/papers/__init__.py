@@ -1,6 +1,7 @@
-"""The papers: one module and one recipe each. A recipe names its pretext task; here is where each task is at home.
+"""The papers: a folder each, of a recipe, pretext tasks, their parts, and the paper's picture.
 
-A task's module offers `eligible(videos, frames, pretraining, video)`, `network(backbone, pretraining, video)` and
+A recipe names its pretext task; here is where each task is at home. A task's module imports no torch, so that settings can
+be read without, and offers `eligible(videos, frames, pretraining, video)`, `network(backbone, pretraining, video)` and
 `samples(data, videos, pretraining, video, seed=, training=)`.
 """
 
@@ -8,11 +9,11 @@ from importlib import import_module
 from types import ModuleType
 
 _HOMES = {
-    "clip-order": "vcop",
-    "statistics": "mas",
-    "skip-clip": "skip_clip",
-    "segment-order": "srop",
-    "view-synthesis": "view_synthesis",
+    "clip-order": "vcop.clip_order",
+    "statistics": "mas.statistics_regression",
+    "skip-clip": "skip_clip.order_ranking",
+    "segment-order": "srop.segment_order",
+    "view-synthesis": "srop.view_synthesis",
 }
 
 

@@ -99,7 +99,7 @@ def _networks(settings: recipe.Scale) -> Exact:
     import torch
 
     from suite import backbones
-    from suite.papers import mas
+    from suite.papers.mas import statistics_network, statistics_regression
 
     found: Exact = {}
     for scale, chosen in (("paper", recipe.load("mas", "paper").settings), ("tiny", settings)):
@@ -110,9 +110,11 @@ def _networks(settings: recipe.Scale) -> Exact:
             found[f"parameters/{scale}/c3d5"] = parameters(backbone)
             found[f"feature-size/{scale}/c3d5"] = backbone.feature_size
             for labels in ("pattern1", "global", "motion", "appearance", "joint"):
-                network = mas.network(backbone, pretraining | {"labels": labels}, video)
+                network = statistics_regression.network(backbone, pretraining | {"labels": labels}, video)
                 found[f"parameters/{scale}/{labels}"] = parameters(network)
-            found[f"parameters/{scale}/classifier-of-101"] = parameters(mas.fully_connected(backbone, 101))
+            found[f"parameters/{scale}/classifier-of-101"] = parameters(
+                statistics_network.fully_connected(backbone, 101)
+            )
     return found
 
 
@@ -127,7 +129,7 @@ def _clip(video: dict) -> tuple[int, int, int]:
 
 def _drawn(data: Native, settings: recipe.Scale) -> Exact:
     """Windows of a video, and clips with their flow as seed 0 cuts and mirrors them."""
-    from suite.papers import mas
+    from suite.papers.mas import statistics_regression
     from suite.video import clips
 
     found: Exact = {}
@@ -135,11 +137,11 @@ def _drawn(data: Native, settings: recipe.Scale) -> Exact:
         found[f"windows/{frames}-frames-by-{length}-step-{step}"] = clips.windows(frames, length, step)
     pretraining, video = _settings(settings)
     train = data.dataset.splits[1].train
-    eligible = mas.eligible(train, data.frames, pretraining, video)
+    eligible = statistics_regression.eligible(train, data.frames, pretraining, video)
     found["counts/kinetics400/long-enough"] = len(eligible)
     given = Given(data.frames, Painted(*settings.video.resize), PaintedFlow(*settings.video.resize))
     for epoch, training in ((0, True), (1, True), (0, False)):
-        samples = mas.samples(given, eligible, pretraining, video, seed=0, training=training)
+        samples = statistics_regression.samples(given, eligible, pretraining, video, seed=0, training=training)
         found["counts/kinetics400/clips"] = len(samples)
         where = f"epoch{epoch}" if training else "validation"
         for index in range(0, 20, 5):
@@ -154,7 +156,7 @@ def _labels(data: Native, settings: recipe.Scale) -> Exact:
     """Motion labels of flow by the formula, appearance labels of generated frames at the size of the files."""
     import torch
 
-    from suite.papers import statistics
+    from suite.papers.mas import statistics
     from suite.video import flow, transforms
 
     side, length = settings.video.crop, settings.video.clip_length
@@ -257,10 +259,10 @@ def _waves(settings: recipe.Scale) -> Waves:
 
 def _network(settings: recipe.Scale) -> nn.Module:
     from suite import backbones
-    from suite.papers import mas
+    from suite.papers.mas import statistics_regression
 
     pretraining, video = _settings(settings)
-    return mas.network(backbones.build("c3d5", settings.width, _clip(video)), pretraining, video)
+    return statistics_regression.network(backbones.build("c3d5", settings.width, _clip(video)), pretraining, video)
 
 
 # ---------------------------------------------------------------------------------------------------- training
@@ -268,13 +270,13 @@ def _network(settings: recipe.Scale) -> nn.Module:
 
 def _steps(job: Job, settings: recipe.Scale) -> dict:
     """First steps of the joint pretraining, and its errors."""
-    from suite.papers import mas
+    from suite.papers.mas import statistics_regression
 
     pretraining, video = _settings(settings)
     data = Native(job, "kinetics400", settings)
-    videos = mas.eligible(data.dataset.splits[1].train, data.frames, pretraining, video)
+    videos = statistics_regression.eligible(data.dataset.splits[1].train, data.frames, pretraining, video)
     given = Given(data.frames, data.source, _waves(settings))
-    samples = mas.samples(given, videos, pretraining, video, seed=0, training=True)
+    samples = statistics_regression.samples(given, videos, pretraining, video, seed=0, training=True)
     optimisation = settings.pretraining[PRETRAINING].optimisation
     first, steps = pretext_steps(lambda: _network(settings), samples, optimisation, _loss)
     numbers = {"joint": first.loss.item()} | {name: part.item() for name, part in first.parts.items()}
@@ -287,19 +289,26 @@ def _steps(job: Job, settings: recipe.Scale) -> dict:
 
 def _errors(data: Native, settings: recipe.Scale) -> Near:
     """Errors of both branches and of the constant predictor on clips of a few test videos, with fixed weights."""
-    from suite.papers import mas
+    from suite.papers.mas import statistics_network, statistics_regression
 
     pretraining, video = _settings(settings)
     split = data.dataset.splits[1]
     given = Given(data.frames, data.source, _waves(settings))
     samples = [
-        mas.samples(
-            given, mas.eligible(side[::12], data.frames, pretraining, video), pretraining, video, seed=0, training=False
+        statistics_regression.samples(
+            given,
+            statistics_regression.eligible(side[::12], data.frames, pretraining, video),
+            pretraining,
+            video,
+            seed=0,
+            training=False,
         )
         for side in (split.train, split.test)
     ]
     network = fix_weights(_network(settings), WEIGHTS)
-    found = mas.errors(network, *samples, batch=settings.pretraining[PRETRAINING].optimisation.batch, device="cpu")
+    found = statistics_network.errors(
+        network, *samples, batch=settings.pretraining[PRETRAINING].optimisation.batch, device="cpu"
+    )
     numbers = {
         f"{kind}/{name}": found[name][kind] for kind in ("network", "constant") for name in ("motion", "appearance")
     }

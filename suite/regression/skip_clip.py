@@ -54,7 +54,7 @@ def _networks() -> Exact:
     import torch
 
     from suite import backbones
-    from suite.papers import skip_clip
+    from suite.papers.skip_clip import order_ranking
 
     found: Exact = {}
     for scale in ("paper", "tiny"):
@@ -65,7 +65,7 @@ def _networks() -> Exact:
             found[f"parameters/{scale}/resnet18-3d"] = parameters(backbone)
             for weights in ("skip-clip", "rank", "skip-clip-long-targets"):
                 chosen = settings.pretraining[weights].model_dump(mode="json")
-                network = skip_clip.network(backbone, chosen, settings.video.model_dump(mode="json")).eval()
+                network = order_ranking.network(backbone, chosen, settings.video.model_dump(mode="json")).eval()
                 found[f"parameters/{scale}/{weights}"] = parameters(network)
                 side = chosen["size"]
                 context = torch.empty(1, settings.video.clip_length, side, side, 3, dtype=torch.uint8)
@@ -79,14 +79,16 @@ def _networks() -> Exact:
 
 def _layouts() -> Exact:
     """Frames from the context's first to the last target's last, and first frames of the targets of a context from 10 on."""
-    from suite.papers import skip_clip
+    from suite.papers.skip_clip import ranking_network
 
     found: Exact = {}
     for scale in recipe.SCALES:
         settings = recipe.load("skip-clip", scale).settings
         for weights in ("skip-clip", "skip-clip-long-targets"):
             chosen = settings.pretraining[weights]
-            layout = skip_clip.Layout(settings.video.clip_length, chosen.targets, chosen.rate, chosen.target_length)
+            layout = ranking_network.Layout(
+                settings.video.clip_length, chosen.targets, chosen.rate, chosen.target_length
+            )
             context, targets = layout.indices(10)
             firsts = [target[0] for target in targets]
             found[f"layout/{scale}/{weights}"] = [layout.span(), context[-1], *firsts, targets[-1][-1]]
@@ -95,17 +97,17 @@ def _layouts() -> Exact:
 
 def _drawn(data: Native, settings: recipe.Scale) -> Exact:
     """Time, direction, crop and mirroring of samples as seed 0 draws them."""
-    from suite.papers import skip_clip
+    from suite.papers.skip_clip import order_ranking
 
     found: Exact = {}
     train = data.dataset.splits[1].train
     for weights in ("skip-clip", "skip-clip-long-targets"):
         pretraining, video = _pretext(settings, weights)
-        eligible = skip_clip.eligible(train, data.frames, pretraining, video)
+        eligible = order_ranking.eligible(train, data.frames, pretraining, video)
         found[f"counts/{weights}/long-enough"] = len(eligible)
         given = Given(data.frames, Painted(*settings.pretraining[weights].resize))
         for epoch, training in ((0, True), (1, True), (0, False)):
-            samples = skip_clip.samples(given, eligible, pretraining, video, seed=0, training=training)
+            samples = order_ranking.samples(given, eligible, pretraining, video, seed=0, training=training)
             where = f"epoch{epoch}" if training else "validation"
             for index in range(3):
                 context, targets = samples[epoch, index]
@@ -121,18 +123,18 @@ def _losses() -> Near:
     import numpy as np
     import torch
 
-    from suite.papers import skip_clip
+    from suite.papers.skip_clip import ranking_network
 
     draw = np.random.Generator(np.random.PCG64(WEIGHTS))
     context, targets = (torch.from_numpy(draw.random(shape)) for shape in ((3, 8, 2, 2), (3, 5, 8, 2, 2)))
     found = {}
     for score in ("grid", "vector"):
-        cells = [skip_clip.unit_cells(maps, score) for maps in (context, targets)]
-        scores, negatives = skip_clip.similarities(*cells).mean(2), skip_clip.negative_scores(*cells)
+        cells = [ranking_network.unit_cells(maps, score) for maps in (context, targets)]
+        scores, negatives = ranking_network.similarities(*cells).mean(2), ranking_network.negative_scores(*cells)
         found[f"losses/{score}/score"] = scores.mean().item()
         found[f"losses/{score}/negative-score"] = negatives.mean().item()
-        found[f"losses/{score}/rank"] = skip_clip.rank_loss(scores, 0.05).item()
-        found[f"losses/{score}/contrastive"] = skip_clip.contrastive_loss(scores, negatives, 0.05).item()
+        found[f"losses/{score}/rank"] = ranking_network.rank_loss(scores, 0.05).item()
+        found[f"losses/{score}/contrastive"] = ranking_network.contrastive_loss(scores, negatives, 0.05).item()
     return within(FLOAT64, found)
 
 
@@ -145,16 +147,16 @@ def _evaluation(job: Job, settings: recipe.Scale) -> dict:
     from torch import nn
 
     from suite.evaluation import finetuning, recognition
-    from suite.papers import skip_clip
+    from suite.papers.skip_clip import order_ranking, ranking_network
 
     data = Native(job, "ucf101", settings)
     tested = data.dataset.splits[1].test[::EVERY]
     pretraining, video = _pretext(settings)
-    videos = skip_clip.eligible(tested, data.frames, pretraining, video)
+    videos = order_ranking.eligible(tested, data.frames, pretraining, video)
     given = Given(data.frames, data.source)
-    samples = skip_clip.samples(given, videos, pretraining, video, seed=0, training=False)
+    samples = order_ranking.samples(given, videos, pretraining, video, seed=0, training=False)
     network = fix_weights(_network(settings), RANKED)
-    ranked = skip_clip.ranking_accuracy(network, samples, pretraining["optimisation"]["batch"], "cpu")
+    ranked = ranking_network.ranking_accuracy(network, samples, pretraining["optimisation"]["batch"], "cpu")
     job.runtime.progress(1, 2)
     layer = nn.Linear(network.backbone.feature_size, len(data.dataset.classes))
     logits = recognition.test(
@@ -187,9 +189,9 @@ def _evaluation(job: Job, settings: recipe.Scale) -> dict:
 
 def _network(settings: recipe.Scale) -> nn.Module:
     from suite import backbones
-    from suite.papers import skip_clip
+    from suite.papers.skip_clip import order_ranking
 
-    return skip_clip.network(backbones.build("resnet18-3d", settings.width), *_pretext(settings))
+    return order_ranking.network(backbones.build("resnet18-3d", settings.width), *_pretext(settings))
 
 
 # ---------------------------------------------------------------------------------------------------- training
@@ -197,13 +199,13 @@ def _network(settings: recipe.Scale) -> nn.Module:
 
 def _steps(job: Job, settings: recipe.Scale) -> dict:
     """First steps of the pretraining with all losses on."""
-    from suite.papers import skip_clip
+    from suite.papers.skip_clip import order_ranking
 
     pretraining, video = _pretext(settings)
     data = Native(job, "ucf101", settings)
-    videos = skip_clip.eligible(data.dataset.splits[1].train, data.frames, pretraining, video)
+    videos = order_ranking.eligible(data.dataset.splits[1].train, data.frames, pretraining, video)
     given = Given(data.frames, data.source)
-    samples = skip_clip.samples(given, videos, pretraining, video, seed=0, training=True)
+    samples = order_ranking.samples(given, videos, pretraining, video, seed=0, training=True)
     chosen = settings.pretraining["skip-clip"]
     first, steps = pretext_steps(lambda: _network(settings), samples, chosen.optimisation, _loss)
     numbers = {"all": first.loss.item()}
@@ -219,21 +221,23 @@ def _loss(network: nn.Module, context: Tensor, targets: Tensor) -> Tensor:
     import torch
     from torch.nn.functional import cross_entropy
 
-    from suite.papers import skip_clip
+    from suite.papers.skip_clip import ranking_network
     from suite.video import transforms
 
     batch, count = targets.shape[:2]
     frames = targets.flatten(0, 1)
-    turns = torch.arange(count).repeat(batch) % skip_clip.ROTATIONS
-    both = transforms.to_network(torch.cat([frames, skip_clip.rotated(frames, turns)])).double()
+    turns = torch.arange(count).repeat(batch) % ranking_network.ROTATIONS
+    both = transforms.to_network(torch.cat([frames, ranking_network.rotated(frames, turns)])).double()
     maps, turned = network.target_encoder(both.squeeze(2)).chunk(2)
     seen = network.backbone.conv5_map(transforms.to_network(context).double()).squeeze(2)
-    cells = skip_clip.unit_cells(maps, network.score).unflatten(0, (batch, count))
-    around = skip_clip.unit_cells(seen, network.score)
-    scores = skip_clip.similarities(around, cells).mean(2)
+    cells = ranking_network.unit_cells(maps, network.score).unflatten(0, (batch, count))
+    around = ranking_network.unit_cells(seen, network.score)
+    scores = ranking_network.similarities(around, cells).mean(2)
     return (
-        skip_clip.rank_loss(scores, network.rank_margin)
-        + skip_clip.contrastive_loss(scores, skip_clip.negative_scores(around, cells), network.negative_margin)
+        ranking_network.rank_loss(scores, network.rank_margin)
+        + ranking_network.contrastive_loss(
+            scores, ranking_network.negative_scores(around, cells), network.negative_margin
+        )
         + cross_entropy(network.rotation_head(turned.mean((2, 3))), turns)
     )
 

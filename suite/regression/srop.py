@@ -25,7 +25,7 @@ from suite.regression import (
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from suite.papers.srop import SegmentNetwork
+    from suite.papers.srop.segment_network import SegmentNetwork
     from suite.stages import Job
 
 DATASETS = ("ucf101",)
@@ -66,7 +66,7 @@ def _networks() -> Exact:
     import torch
 
     from suite import backbones
-    from suite.papers import srop, view_synthesis
+    from suite.papers.srop import segment_order, view_synthesis
 
     found: Exact = {}
     for scale in ("paper", "tiny"):
@@ -75,12 +75,12 @@ def _networks() -> Exact:
         with torch.device("meta"):
             for name in NETWORKS:
                 backbone = backbones.build(name, settings.width)
-                network = srop.network(backbone, *_pretext(settings))
+                network = segment_order.network(backbone, *_pretext(settings))
                 learnt = sum(tensor.numel() for tensor in network.parameters() if tensor.requires_grad)
                 found[f"parameters/{scale}/{name}"] = [parameters(backbone), parameters(network), learnt]
             backbone = backbones.build(BACKBONE, settings.width)
             for weights in ("order", "rate", "contrastive", "order-rate", "view-n5", "view-classification"):
-                network = srop.network(backbone, *_pretext(settings, weights))
+                network = segment_order.network(backbone, *_pretext(settings, weights))
                 found[f"parameters/{scale}/{weights}"] = parameters(network)
             made = view_synthesis.network(backbone, *_pretext(settings, "views"))
             found[f"parameters/{scale}/views"] = [parameters(made.autoencoder), parameters(made.flow)]
@@ -89,7 +89,7 @@ def _networks() -> Exact:
 
 def _segments() -> Exact:
     """Frames, lengths, rates and order of the paper's clips, of videos from very short to usual."""
-    from suite.papers import srop
+    from suite.papers.srop import segment_clips
     from suite.seeding import generator
 
     pretraining, video = _pretext(recipe.load("srop", "paper").settings)
@@ -97,7 +97,7 @@ def _segments() -> Exact:
     found: Exact = {}
     for frames in (10, 16, 40, 186):
         for draw in range(2):
-            clip = srop.draw_segments(generator(0, draw), frames, clip_length=video["clip_length"], **layout)
+            clip = segment_clips.draw_segments(generator(0, draw), frames, clip_length=video["clip_length"], **layout)
             found[f"segments/{frames}-frames-draw{draw}"] = [*clip.frames, *clip.lengths, *clip.rates, clip.order]
     return found
 
@@ -105,7 +105,7 @@ def _segments() -> Exact:
 def _drawn(data: Native, settings: recipe.Scale) -> tuple[Exact, Near]:
     """Order, rates, query and second clip of samples as seed 0 draws them, clips of fine-tuning, and colours of both."""
     from suite.evaluation import finetuning
-    from suite.papers import srop
+    from suite.papers.srop import segment_order
 
     found, colours = {}, {}
     given = Given(data.frames, Painted(*settings.video.resize))
@@ -114,10 +114,10 @@ def _drawn(data: Native, settings: recipe.Scale) -> tuple[Exact, Near]:
         pretraining, video = _pretext(settings, weights)
         # The paper mirrors; at the tiny scale a mirrored action is another one.
         pretraining["flip"] = True
-        videos = srop.eligible(train, data.frames, pretraining, video)
+        videos = segment_order.eligible(train, data.frames, pretraining, video)
         found[f"counts/{weights}/eligible"] = len(videos)
         for epoch, training in ((0, True), (1, True), (0, False)):
-            samples = srop.samples(given, videos, pretraining, video, seed=0, training=training)
+            samples = segment_order.samples(given, videos, pretraining, video, seed=0, training=training)
             where = f"samples/{weights}/epoch{epoch}" if training else f"samples/{weights}/validation"
             for index in range(3):
                 clips, factors, order, rates = samples[epoch, index]
@@ -149,7 +149,7 @@ def _similarities() -> Near:
     import torch
     from torch.nn.functional import normalize
 
-    from suite.papers import srop
+    from suite.papers.srop import segment_network
 
     draw = np.random.Generator(np.random.PCG64(WEIGHTS))
     queries, keys, queue = (
@@ -161,8 +161,8 @@ def _similarities() -> Near:
     found = {}
     for similarity in ("cosine", "shuffle", "exact-shuffle"):
         kept = {"similarity": similarity, "parts": DIVIDED, "temperature": 0.07}
-        logits = srop.contrastive_logits(queries, keys, queue, **kept)
-        found[f"similarity/{similarity}/info-nce"] = srop.info_nce(logits).mean().item()
+        logits = segment_network.contrastive_logits(queries, keys, queue, **kept)
+        found[f"similarity/{similarity}/info-nce"] = segment_network.info_nce(logits).mean().item()
         for row, values in enumerate(logits.tolist()):
             found |= {f"similarity/{similarity}/query{row}-{place}": value for place, value in enumerate(values)}
     return within(FLOAT64, found)
@@ -179,7 +179,7 @@ def _evaluation(job: Job, settings: recipe.Scale) -> dict:
 
     from suite import backbones
     from suite.evaluation import features, space
-    from suite.papers import srop
+    from suite.papers.srop import segment_network, segment_order
 
     data = Native(job, "ucf101", settings)
     split = data.dataset.splits[1]
@@ -187,10 +187,10 @@ def _evaluation(job: Job, settings: recipe.Scale) -> dict:
     pretraining, video = _pretext(settings)
     given = Given(data.frames, data.source)
     samples, gallery = (
-        srop.samples(given, side, pretraining, video, seed=0, training=False) for side in (tested, learnt)
+        segment_order.samples(given, side, pretraining, video, seed=0, training=False) for side in (tested, learnt)
     )
     network = fix_weights(_network(settings), ASKED)
-    found = srop.pretext_scores(network, samples, gallery, pretraining["optimisation"]["batch"], "cpu")
+    found = segment_network.pretext_scores(network, samples, gallery, pretraining["optimisation"]["batch"], "cpu")
     job.runtime.progress(1, 2)
 
     clips = {"clip_length": settings.video.clip_length, "crop": settings.video.crop, "clips": CLIPS}
@@ -217,9 +217,9 @@ def _evaluation(job: Job, settings: recipe.Scale) -> dict:
 
 def _network(settings: recipe.Scale) -> SegmentNetwork:
     from suite import backbones
-    from suite.papers import srop
+    from suite.papers.srop import segment_order
 
-    return srop.network(backbones.build(BACKBONE, settings.width), *_pretext(settings))
+    return segment_order.network(backbones.build(BACKBONE, settings.width), *_pretext(settings))
 
 
 # ---------------------------------------------------------------------------------------------------- training
@@ -227,12 +227,12 @@ def _network(settings: recipe.Scale) -> SegmentNetwork:
 
 def _steps(job: Job, settings: recipe.Scale) -> dict:
     """First steps with all three subtasks, what the queue and the key encoder come to, and losses of view synthesis."""
-    from suite.papers import srop
+    from suite.papers.srop import segment_order
 
     data = Native(job, "ucf101", settings)
     pretraining, video = _pretext(settings)
-    videos = srop.eligible(data.dataset.splits[1].train, data.frames, pretraining, video)
-    samples = srop.samples(Given(data.frames, data.source), videos, pretraining, video, seed=0, training=True)
+    videos = segment_order.eligible(data.dataset.splits[1].train, data.frames, pretraining, video)
+    samples = segment_order.samples(Given(data.frames, data.source), videos, pretraining, video, seed=0, training=True)
     built: list[SegmentNetwork] = []
 
     def build() -> SegmentNetwork:
@@ -263,7 +263,7 @@ def _loss(network: SegmentNetwork, clips: Tensor, colours: Tensor, order: Tensor
     import torch
     from torch.nn.functional import cross_entropy, mse_loss, normalize
 
-    from suite.papers import srop
+    from suite.papers.srop import segment_network
     from suite.video import transforms
 
     query, second = (
@@ -279,7 +279,7 @@ def _loss(network: SegmentNetwork, clips: Tensor, colours: Tensor, order: Tensor
     losses = {
         "order": cross_entropy(network.order_head(features), order),
         "rate": mse_loss(network.rate_head(features), rates.double()),
-        "contrastive": srop.info_nce(logits).mean(),
+        "contrastive": segment_network.info_nce(logits).mean(),
     }
     return sum(weight * losses[name] for name, weight in network.weights.items())
 
@@ -289,7 +289,7 @@ def _views(settings: recipe.Scale, batch: tuple[Tensor, ...]) -> Near:
     import torch
 
     from suite import backbones
-    from suite.papers import view_synthesis
+    from suite.papers.srop import view_synthesis
     from suite.seeding import seed_everything
 
     synthesis = view_synthesis.network(backbones.build(BACKBONE, settings.width), *_pretext(settings, "views"))

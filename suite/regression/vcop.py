@@ -81,7 +81,7 @@ def _resized(name: str, data: Native, settings: recipe.Scale) -> Near:
 def _drawn(name: str, data: Native, settings: recipe.Scale) -> Exact:
     """Hold-out, tuples, clips, crops and the order of batches, as seed 0 draws them."""
     from suite.evaluation import finetuning
-    from suite.papers import vcop
+    from suite.papers.vcop import clip_order
     from suite.training import EpochBatches
 
     found: Exact = {}
@@ -107,10 +107,12 @@ def _drawn(name: str, data: Native, settings: recipe.Scale) -> Exact:
     if name != settings.pretraining["vcop"].dataset:
         return found
     pretraining, video = _settings(settings)
-    eligible = vcop.eligible(train, data.frames, pretraining, video)
+    eligible = clip_order.eligible(train, data.frames, pretraining, video)
     found[f"counts/{name}/long-enough"] = len(eligible)
     for epoch, training in ((0, True), (1, True), (0, False)):
-        tuples = vcop.samples(Given(data.frames, painted), eligible, pretraining, video, seed=0, training=training)
+        tuples = clip_order.samples(
+            Given(data.frames, painted), eligible, pretraining, video, seed=0, training=training
+        )
         for index in range(3):
             presented, target = tuples[epoch, index]
             where = f"epoch{epoch}" if training else "validation"
@@ -142,7 +144,7 @@ def _evaluated(name: str, data: Native, settings: recipe.Scale) -> tuple[dict[st
 
     from suite import backbones
     from suite.evaluation import features, finetuning, order, recognition
-    from suite.papers import vcop
+    from suite.papers.vcop import clip_order
 
     video, retrieval = settings.video, settings.retrieval
     split = data.dataset.splits[1]
@@ -164,9 +166,9 @@ def _evaluated(name: str, data: Native, settings: recipe.Scale) -> tuple[dict[st
     counted["recognition/right"] = sum(int(row.argmax() == v.label) for row, v in zip(logits, tested, strict=True))
 
     pretraining, shown = _settings(settings)
-    network = fix_weights(vcop.network(backbone, pretraining, shown), WEIGHTS)
-    videos = vcop.eligible(tested, data.frames, pretraining, shown)
-    tuples = vcop.samples(Given(data.frames, data.source), videos, pretraining, shown, seed=0, training=False)
+    network = fix_weights(clip_order.network(backbone, pretraining, shown), WEIGHTS)
+    videos = clip_order.eligible(tested, data.frames, pretraining, shown)
+    tuples = clip_order.samples(Given(data.frames, data.source), videos, pretraining, shown, seed=0, training=False)
     right, loss = order.test(network, tuples, pretraining["optimisation"]["batch"], "cpu", lambda done, total: None)
     counted |= {"order/right": sum(right), "order/total": len(right)}
     numbers = {
@@ -205,14 +207,14 @@ def _steps(job: Job, settings: recipe.Scale) -> dict:
 def order_steps(name: str, data: Native, settings: recipe.Scale, weights: str) -> Near:
     """The steps of a network's pretraining by clip order that the recipe calls `weights`."""
     from suite import backbones
-    from suite.papers import vcop
+    from suite.papers.vcop import clip_order
 
     chosen, video = settings.pretraining[weights], settings.video.model_dump(mode="json")
     pretraining = chosen.model_dump(mode="json")
-    videos = vcop.eligible(data.dataset.splits[1].train, data.frames, pretraining, video)
-    tuples = vcop.samples(Given(data.frames, data.source), videos, pretraining, video, seed=0, training=True)
+    videos = clip_order.eligible(data.dataset.splits[1].train, data.frames, pretraining, video)
+    tuples = clip_order.samples(Given(data.frames, data.source), videos, pretraining, video, seed=0, training=True)
     first, steps = pretext_steps(
-        lambda: vcop.network(backbones.build(name, settings.width), pretraining, video),
+        lambda: clip_order.network(backbones.build(name, settings.width), pretraining, video),
         tuples,
         chosen.optimisation,
         _order_loss,

@@ -68,7 +68,7 @@ def _pretext(settings: recipe.Scale, weights: str) -> tuple[dict, dict]:
 
 def _tuples() -> Exact:
     """Clip length, clips, interval, frames from first to last, and orders of each pretraining; and all orders."""
-    from suite.papers import vcop
+    from suite.papers.vcop import order_network
     from suite.video import clips
 
     found: Exact = {}
@@ -77,10 +77,10 @@ def _tuples() -> Exact:
         length = settings.video.clip_length
         for weights, chosen in settings.pretraining.items():
             span = clips.tuple_span(chosen.tuple_length, length, chosen.interval)
-            orders = len(vcop.orders(chosen.tuple_length))
+            orders = len(order_network.orders(chosen.tuple_length))
             found[f"tuples-of/{scale}/{weights}"] = [length, chosen.tuple_length, chosen.interval, span, orders]
     for number in (3, 4, 5):
-        orders = vcop.orders(number)
+        orders = order_network.orders(number)
         found[f"orders/{number}-clips"] = digest(orders)
         found[f"orders/{number}-clips-last-but-one"] = list(orders[-2])
         found[f"tuple-starts/{number}-clips"] = clips.tuple_starts(7, number, 16, 8)
@@ -95,7 +95,7 @@ def _networks(settings: recipe.Scale) -> Exact:
     from suite import backbones
     from suite.backbones.staged import STAGES
     from suite.evaluation import features, finetuning
-    from suite.papers import vcop
+    from suite.papers.vcop import clip_order
 
     found: Exact = {}
     for scale, chosen in (("paper", recipe.load("vcop-curriculum", "paper").settings), ("tiny", settings)):
@@ -108,7 +108,7 @@ def _networks(settings: recipe.Scale) -> Exact:
                 sizes = [features.pooled(backbone, inputs, layer).shape[1] for layer in LAYERS]
                 found[f"layer-features/{scale}/{name}"] = sizes
                 for weights in TASKS:
-                    network = vcop.network(backbone, *_pretext(chosen, weights))
+                    network = clip_order.network(backbone, *_pretext(chosen, weights))
                     found[f"parameters/{scale}/{name}-{weights}"] = parameters(network)
             for stage in STAGES:
                 backbone = backbones.build("r3d", chosen.width)
@@ -123,7 +123,7 @@ def _networks(settings: recipe.Scale) -> Exact:
 def _drawn(data: Native, settings: recipe.Scale) -> Exact:
     """Videos that are long enough, hold-outs that follow each other, and tuples as seed 0 draws them."""
     from suite.evaluation import finetuning
-    from suite.papers import vcop
+    from suite.papers.vcop import clip_order
 
     found: Exact = {}
     train, holdout = data.dataset.splits[1].train, settings.holdout["ucf101"]
@@ -131,7 +131,7 @@ def _drawn(data: Native, settings: recipe.Scale) -> Exact:
     before: list[str] = []
     for weights in TASKS:
         pretraining, video = _pretext(settings, weights)
-        eligible = vcop.eligible(train, data.frames, pretraining, video)
+        eligible = clip_order.eligible(train, data.frames, pretraining, video)
         held = round(len(eligible) * holdout.videos / holdout.of)
         _, validation = finetuning.hold_out(eligible, held, 0, frozenset(before))
         names = [each.name for each in validation]
@@ -140,7 +140,7 @@ def _drawn(data: Native, settings: recipe.Scale) -> Exact:
         found[f"hold-out/{weights}"] = digest(names)
         before = names
         for where, training in (("epoch0", True), ("validation", False)):
-            samples = vcop.samples(given, eligible, pretraining, video, seed=0, training=training)
+            samples = clip_order.samples(given, eligible, pretraining, video, seed=0, training=training)
             for index in range(3):
                 clips, target = samples[0, index]
                 found[f"tuples/{weights}/{where}-sample{index}"] = [
@@ -155,19 +155,20 @@ def _easy(settings: recipe.Scale) -> Exact:
     import torch
 
     from suite.datasets import Video
-    from suite.papers import vcop, vcop_curriculum
+    from suite.papers.vcop import clip_order
+    from suite.papers.vcop_curriculum import hard_samples
 
     chosen, (pretraining, video) = settings.pretraining["16-8-3-sample"], _pretext(settings, "16-8-3-sample")
     videos = [Video(f"{index}.avi", f"{index}.avi", 0, str(index)) for index in range(len(SOFTMAX))]
     confidence = torch.tensor(SOFTMAX, dtype=torch.float64)
-    recorded = vcop_curriculum.Recorded(tuple(each.name for each in videos), confidence, confidence > 0.25)
+    recorded = hard_samples.Recorded(tuple(each.name for each in videos), confidence, confidence > 0.25)
     found: Exact = {}
     for threshold in (0.0, 0.5, chosen.sample.threshold):
         found[f"easy-videos/above-{threshold}"] = recorded.easy(threshold).int().tolist()
     given = Given({each.name: 48 for each in videos}, Painted(*settings.video.resize))
-    samples = vcop.samples(given, videos, pretraining, video, seed=0, training=True)
+    samples = clip_order.samples(given, videos, pretraining, video, seed=0, training=True)
     first = chosen.optimisation.epochs + chosen.sample.record_epochs
-    hard = vcop_curriculum.HardSamples(samples, recorded.easy(chosen.sample.threshold), first)
+    hard = hard_samples.HardSamples(samples, recorded.easy(chosen.sample.threshold), first)
     found["hard-videos/kept"] = [int(hard.name(index).removesuffix(".avi")) for index in range(len(hard))]
     for epoch, index in itertools.product((0, 1), (0, 3)):
         clips, target = hard[epoch, index]
@@ -184,7 +185,8 @@ def _evaluation(job: Job, settings: recipe.Scale) -> dict:
 
     from suite import backbones
     from suite.evaluation import features
-    from suite.papers import vcop, vcop_curriculum
+    from suite.papers.vcop import clip_order
+    from suite.papers.vcop_curriculum import hard_samples
 
     exact, moving = {}, {}
     data = Native(job, "ucf101", settings)
@@ -201,10 +203,10 @@ def _evaluation(job: Job, settings: recipe.Scale) -> dict:
         moving[f"evaluation/feature-size/{layer}"] = float(np.abs(found[0]).mean(dtype=np.float64))
 
     pretraining, video = _pretext(settings, "16-8-3-sample")
-    network = fix_weights(vcop.network(backbone, pretraining, video), WEIGHTS)
-    videos = vcop.eligible(sides[1], data.frames, pretraining, video)
-    samples = vcop.samples(Given(data.frames, data.source), videos, pretraining, video, seed=0, training=True)
-    recorded = vcop_curriculum.record(network, samples, (5, 6), pretraining["optimisation"]["batch"], "cpu")
+    network = fix_weights(clip_order.network(backbone, pretraining, video), WEIGHTS)
+    videos = clip_order.eligible(sides[1], data.frames, pretraining, video)
+    samples = clip_order.samples(Given(data.frames, data.source), videos, pretraining, video, seed=0, training=True)
+    recorded = hard_samples.record(network, samples, (5, 6), pretraining["optimisation"]["batch"], "cpu")
     exact["evaluation/recorded/right"] = recorded.right.int().sum(0).tolist()
     exact["evaluation/recorded/videos"] = len(recorded.names)
     moving["evaluation/recorded/softmax"] = recorded.confidence.mean().item()

@@ -38,7 +38,7 @@ def pretext_network(job: Job):
 def _views(job: Job):
     """The autoencoder of an input stage, which makes views and does not learn any more."""
     from suite import checkpoints
-    from suite.papers.view_synthesis import Autoencoder
+    from suite.papers.srop.view_network import Autoencoder
 
     state, prefix = checkpoints.load(job.inputs["views"] / "best.safetensors"), "autoencoder."
     own = {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
@@ -50,11 +50,11 @@ def recognition_network(job: Job, classes: int):
     from torch import nn
 
     from suite.evaluation.finetuning import RecognitionNetwork
-    from suite.papers import mas
+    from suite.papers.mas import statistics_network
 
     settings, backbone = job.config["finetuning"], starting_backbone(job)
     if settings["head"] == "three-layer":
-        classifier = mas.fully_connected(backbone, classes)
+        classifier = statistics_network.fully_connected(backbone, classes)
     else:
         classifier = nn.Linear(backbone.feature_size, classes)
     return RecognitionNetwork(backbone, classifier, job.config["video"]["pixels"], settings["freeze_below"])
@@ -83,7 +83,7 @@ def cost(job: Job) -> dict:
             backbone(torch.empty(config.get("clips", 1), 3, *clip_shape(config["video"])))
         parameters = sum(parameter.numel() for parameter in counted.parameters() if parameter.requires_grad)
         if "views" in config:
-            from suite.papers import view_synthesis
+            from suite.papers.srop import view_synthesis
 
             made = view_synthesis.network(starting_backbone(job), config["views"], config["video"])
             parameters += sum(parameter.numel() for parameter in made.autoencoder.parameters())

@@ -39,17 +39,21 @@ def statistics_errors(job: Job) -> dict:
 
     Below 1 something was learnt of a label. "motion" and "appearance" compare the sums over a branch, "joint" over both.
     """
-    from suite.evaluation import pictures
-    from suite.papers import mas
+    from suite.papers.mas import picture, statistics_network, statistics_regression
     from suite.video import clips, transforms
 
     network, samples, videos, counts, data = _held_out(job)
     pretraining, video = job.config["pretraining"], job.config["video"]
     learnt = data.readable(data.dataset.splits[pretraining["split"]].train)
-    training = mas.samples(
-        data, mas.eligible(learnt, data.frames, pretraining, video), pretraining, video, seed=0, training=False
+    training = statistics_regression.samples(
+        data,
+        statistics_regression.eligible(learnt, data.frames, pretraining, video),
+        pretraining,
+        video,
+        seed=0,
+        training=False,
     )
-    found = mas.errors(
+    found = statistics_network.errors(
         network,
         training,
         samples,
@@ -65,8 +69,8 @@ def statistics_errors(job: Job) -> dict:
     clip = data.source(video["resize"]).frames(name, range(first, first + length))
     flow = data.flow(video["resize"]).flows(name, range(first, first + length - 1)).movedim(1, -1)
     clip, flow = (transforms.centre_crop(frames, video["crop"]) for frames in (clip, flow))
-    attention = pictures.attention_map(network.backbone, clip, video["pixels"])
-    pictures.clip_picture(clip, flow.movedim(-1, 1), job.folder / "clip.png", attention)
+    attention = picture.attention_map(network.backbone, clip, video["pixels"])
+    picture.clip_picture(clip, flow.movedim(-1, 1), job.folder / "clip.png", attention)
     return {
         "pictures": ["clip.png"],
         "scores": {name: error["network"] / error["constant"] for name, error in found.items() if error["constant"]},
@@ -85,14 +89,16 @@ def ranking_accuracy(job: Job) -> dict:
     from PIL import Image
 
     from suite.evaluation.features import frozen
-    from suite.papers import skip_clip
+    from suite.papers.skip_clip import ranking_network
 
     network, samples, videos, counts, _ = _held_out(job)
     # Without its input of trained weights the stage starts from fresh ones.
     fresh = replace(job, inputs={role: folder for role, folder in job.inputs.items() if role != "pretrain"})
     batch, runtime = job.config["pretraining"]["optimisation"]["batch"], job.runtime
     ranked, untrained = (
-        skip_clip.ranking_accuracy(asked, samples, batch, runtime.device, runtime.progress, workers=runtime.workers)
+        ranking_network.ranking_accuracy(
+            asked, samples, batch, runtime.device, runtime.progress, workers=runtime.workers
+        )
         for asked in (network, pretext_network(fresh))
     )
     # The first video of each class, as far as there is room.
@@ -100,7 +106,7 @@ def ranking_accuracy(job: Job) -> dict:
     context, targets = (torch.stack(frames) for frames in zip(*(samples[0, index] for index in chosen), strict=True))
     with frozen(network):
         maps = network(context.to(runtime.device), targets.to(runtime.device)).cpu()
-    picture = Image.fromarray(skip_clip.similarity_picture(context, targets, maps))
+    picture = Image.fromarray(ranking_network.similarity_picture(context, targets, maps))
     # Frames of 112 pixels are enough to look at.
     picture.reduce(max(1, context.shape[2] // 112)).save(job.folder / "similarity.png", optimize=True)
     hits = {
@@ -128,17 +134,19 @@ def segment_scores(job: Job) -> dict:
     """Order, rates and contrast of test videos' segments (srop), and how the same network did before its first step."""
     from statistics import fmean
 
-    from suite.papers import srop
+    from suite.papers.srop import segment_network, segment_order
 
     network, samples, videos, counts, data = _held_out(job)
     pretraining, video = job.config["pretraining"], job.config["video"]
     learnt = data.readable(data.dataset.splits[pretraining["split"]].train)
-    gallery = srop.samples(data, learnt, pretraining, video, seed=0, training=False)
+    gallery = segment_order.samples(data, learnt, pretraining, video, seed=0, training=False)
     batch, runtime = pretraining["optimisation"]["batch"], job.runtime
     # Without its input of trained weights the stage starts from fresh ones.
     before = replace(job, inputs={role: folder for role, folder in job.inputs.items() if role != "pretrain"})
     found, untrained = (
-        srop.pretext_scores(asked, samples, gallery, batch, runtime.device, runtime.progress, workers=runtime.workers)
+        segment_network.pretext_scores(
+            asked, samples, gallery, batch, runtime.device, runtime.progress, workers=runtime.workers
+        )
         for asked in (network, pretext_network(before))
     )
     scores, hits = {}, {}
@@ -170,17 +178,17 @@ def view_scores(job: Job) -> dict:
 
     Each also before training, and of a view of one grey: what carries nothing at all.
     """
-    from suite.papers import view_synthesis
+    from suite.papers.srop import view_network
 
     network, samples, videos, counts, _ = _held_out(job)
     batch, runtime = job.config["pretraining"]["optimisation"]["batch"], job.runtime
     scores = {}
     for prefix, asked in (("", network), ("untrained_", pretext_network(job))):
-        found = view_synthesis.view_scores(
+        found = view_network.view_scores(
             asked, samples, batch, runtime.device, runtime.progress, workers=runtime.workers
         )
         scores |= {f"{prefix}{name}": value for name, value in found.items()}
-    view_synthesis.show_view(network, samples, 0, runtime.device, job.folder / "view.png")
+    view_network.show_view(network, samples, 0, runtime.device, job.folder / "view.png")
     facts = {"picture": videos[0].name}
     return {"scores": scores, "counts": counts | {"total": len(videos)}, "pictures": ["view.png"], "facts": facts}
 

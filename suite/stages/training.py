@@ -71,7 +71,7 @@ def _name_held_out(job: Job, videos: list) -> None:
 def _hard_samples(job: Job, network, training):
     """The samples that a sample-based curriculum goes on with; `network` becomes the whole one that it starts from."""
     from suite import checkpoints
-    from suite.papers.vcop_curriculum import HardSamples, Recorded, record
+    from suite.papers.vcop_curriculum.hard_samples import HardSamples, Recorded, record
 
     pretraining, path = job.config["pretraining"], job.folder / "softmax.json"
     first, sample = pretraining["optimisation"]["epochs"], pretraining["sample"]

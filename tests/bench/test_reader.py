@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from suite.papers import vcop
+from suite.papers.vcop import clip_order, order_network
 from suite.video import decode
 
 
@@ -39,9 +39,9 @@ def test_tuples_per_second_against_whole_videos(benchmark, shared_data):
     videos = datasets.load("ucf101", root).splits[1].train[::7]
     frames = {video.name: decode.count_frames(root / video.path) for video in videos}
     span = {"clip_length": 16, "tuple_length": 3, "interval": 8}
-    videos = vcop.long_enough(videos, frames, **span)
+    videos = clip_order.long_enough(videos, frames, **span)
     source = decode.ResizedVideos(root, videos, (128, 171))
-    tuples = vcop.ClipTuples(source, videos, frames, crop=112, seed=0, training=True, **span)
+    tuples = order_network.ClipTuples(source, videos, frames, crop=112, seed=0, training=True, **span)
 
     def read_all():
         for index in range(len(tuples)):

@@ -5,7 +5,7 @@ import time
 import pytest
 import torch
 
-from suite.papers.shuffle_similarity import shuffle_similarity
+from suite.papers.srop.shuffle_similarity import shuffle_similarity
 from suite.seeding import generator
 
 QUERIES, KEYS, SIZE, PARTS = 16, 1024, 128, 3

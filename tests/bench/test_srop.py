@@ -5,8 +5,8 @@ import time
 import torch
 
 from suite import backbones
-from suite.papers.srop import SegmentNetwork
-from suite.papers.view_synthesis import Autoencoder
+from suite.papers.srop.segment_network import SegmentNetwork
+from suite.papers.srop.view_network import Autoencoder
 from suite.settings import Optimisation
 from suite.training import optimiser
 

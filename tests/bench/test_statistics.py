@@ -5,7 +5,7 @@ import time
 import pytest
 import torch
 
-from suite.papers import statistics
+from suite.papers.mas import statistics
 from suite.seeding import generator
 
 

@@ -352,7 +352,7 @@ def test_tables_that_are_none_are_one_line(made, tmp_path, monkeypatch, command,
 @pytest.mark.parametrize("spoil", [piped, a_folder])
 def test_what_is_no_file_is_no_recipe(made, tmp_path, monkeypatch, spoil):
     folder, load = Path(shutil.copytree(recipe.FOLDER, tmp_path / "papers")), recipe.load
-    spoil(folder / "vcop.toml")
+    spoil(folder / "vcop/recipe.toml")
     monkeypatch.setattr(recipe, "FOLDER", folder)
     monkeypatch.setattr(recipe, "load", lambda paper, scale: load(paper, scale, folder))
     code, _, err = called("plan vcop", made)

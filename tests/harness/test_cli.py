@@ -197,7 +197,7 @@ def test_wrong_words(harness, words, said):
 def test_a_paper_without_a_recipe(harness, monkeypatch, tmp_path):
     from suite import recipe
 
-    shutil.copyfile(recipe.FOLDER / "vcop.toml", tmp_path / "vcop.toml")
+    shutil.copytree(recipe.FOLDER / "vcop", tmp_path / "vcop")
     original = recipe.load
     monkeypatch.setattr(recipe, "FOLDER", tmp_path)
     monkeypatch.setattr(recipe, "load", lambda paper, scale: original(paper, scale, tmp_path))
@@ -207,13 +207,14 @@ def test_a_paper_without_a_recipe(harness, monkeypatch, tmp_path):
 def test_unknown_recipe_key(harness, monkeypatch, tmp_path):
     from suite import recipe
 
-    text = (recipe.FOLDER / "vcop.toml").read_text(encoding="utf-8")
-    (tmp_path / "vcop.toml").write_text(
+    text = (recipe.FOLDER / "vcop/recipe.toml").read_text(encoding="utf-8")
+    (tmp_path / "vcop").mkdir()
+    (tmp_path / "vcop/recipe.toml").write_text(
         text.replace("[paper.video]", "[paper.video]\nframe_rate = 25"), encoding="utf-8"
     )
     original = recipe.load
     monkeypatch.setattr(recipe, "load", lambda paper, scale: original(paper, scale, tmp_path))
-    fails(harness("plan", "vcop"), "vcop.toml", "settings.video.frame_rate")
+    fails(harness("plan", "vcop"), "vcop/recipe.toml", "settings.video.frame_rate")
 
 
 def test_export_of_cells(harness, tmp_path):

@@ -99,18 +99,20 @@ def test_the_identity_of_recipes_stays(paper, scale):
 
 def written(folder: Path, paper: str, table: str, line: str) -> Path:
     """A copy of a recipe with one key of a table said otherwise, or a table added."""
-    text = (recipe.FOLDER / f"{paper}.toml").read_text(encoding="utf-8")
+    text = (recipe.FOLDER / paper.replace("-", "_") / "recipe.toml").read_text(encoding="utf-8")
+    copy = folder / paper.replace("-", "_") / "recipe.toml"
+    copy.parent.mkdir()
     head, found, body = text.partition(f"[{table}]\n")
     if not found:
         head, body = f"[{table}]\n{line}\n{text}", ""
         # A file's own keys stand before its tables.
         key = re.search(r"^key = .*\n", text, re.M)[0]
-        (folder / f"{paper}.toml").write_text(key + head.replace(key, ""), encoding="utf-8")
+        copy.write_text(key + head.replace(key, ""), encoding="utf-8")
         return folder
     own, cut, rest = body.partition("\n[")
     name = line.partition(" = ")[0]
     own = re.sub(rf"^{re.escape(name)} = .*\n", "", own, flags=re.M)
-    (folder / f"{paper}.toml").write_text(f"{head}{found}{line}\n{own}{cut}{rest}", encoding="utf-8")
+    copy.write_text(f"{head}{found}{line}\n{own}{cut}{rest}", encoding="utf-8")
     return folder
 
 
@@ -142,7 +144,7 @@ CANNOT_WORK = [
     ("vcop", "paper.finetuning.optimisation", "weight_decay = -1e-3", "settings.finetuning.optimisation.weight_decay"),
     ("vcop", "paper.finetuning.optimisation", "epochs = 0", "greater than or equal to 1"),
     ("vcop", "paper.finetuning.optimisation", "epochs = 1000000000", "less than or equal to 100000"),
-    ("vcop", "paper.finetuning.optimisation", f"epochs = {'9' * 5000}", "vcop.toml: not valid TOML"),
+    ("vcop", "paper.finetuning.optimisation", f"epochs = {'9' * 5000}", "vcop/recipe.toml: not valid TOML"),
     ("vcop", "paper.compute", "threads = -1", "settings.compute.threads = -1"),
     ("vcop", "paper.compute", "threads = 100000", "less than or equal to 256"),
     ("vcop", "paper.retrieval", "top = [0]", "settings.retrieval.top.0 = 0"),
@@ -197,7 +199,7 @@ def test_a_recipe_that_cannot_work_is_refused_by_its_key(tmp_path, paper, table,
     with pytest.raises(InputError) as caught:
         recipe.load(paper, scale, written(tmp_path, paper, table, line))
     message = str(caught.value)
-    assert message.startswith(f"{paper}.toml: ")
+    assert message.startswith(f"{paper.replace('-', '_')}/recipe.toml: ")
     assert words in message
     assert "\n" not in message
     assert len(message) < 400
@@ -221,10 +223,12 @@ def test_a_recipe_that_cannot_work_is_refused_by_its_key(tmp_path, paper, table,
     ids=lambda value: str(value)[:40],
 )
 def test_a_file_that_is_no_recipe(tmp_path, content, words):
-    (tmp_path / "vcop.toml").write_bytes(content if isinstance(content, bytes) else content.encode())
+    path = tmp_path / "vcop/recipe.toml"
+    path.parent.mkdir()
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(InputError) as caught:
         recipe.load("vcop", "tiny", tmp_path)
-    assert str(caught.value).startswith("vcop.toml: ")
+    assert str(caught.value).startswith("vcop/recipe.toml: ")
     assert words in str(caught.value)
 
 
@@ -246,8 +250,9 @@ def test_a_file_that_is_no_recipe(tmp_path, content, words):
     ],
 )
 def test_what_stands_beside_the_settings(tmp_path, line, words):
-    text = (recipe.FOLDER / "vcop.toml").read_text(encoding="utf-8").partition("[[decisions]]")[0]
-    (tmp_path / "vcop.toml").write_text(f"{line}\n{text}", encoding="utf-8")
+    text = (recipe.FOLDER / "vcop/recipe.toml").read_text(encoding="utf-8").partition("[[decisions]]")[0]
+    (tmp_path / "vcop").mkdir()
+    (tmp_path / "vcop/recipe.toml").write_text(f"{line}\n{text}", encoding="utf-8")
     with pytest.raises(InputError) as caught:
         recipe.load("vcop", "tiny", tmp_path)
     assert words in str(caught.value)

@@ -17,7 +17,10 @@ from suite import backbones, datasets, recipe, regression
 from suite.datasets import activitynet_qa, aslan, synthetic
 from suite.errors import InputError
 from suite.evaluation import question_answering
-from suite.papers import srop, statistics, vcop, vcop_curriculum
+from suite.papers.mas import statistics
+from suite.papers.srop import segment_clips
+from suite.papers.vcop import order_network
+from suite.papers.vcop_curriculum import hard_samples
 from suite.regression import mas as mas_slice
 from suite.regression import vcop as vcop_slice
 from suite.regression import vcop_curriculum as curriculum_slice
@@ -74,10 +77,10 @@ def test_a_painted_sample_tells_which_frames_and_crops_were_drawn():
     video = datasets.Video("a.avi", "a.avi", 0, "a")
     span = {"clip_length": 4, "tuple_length": 3, "interval": 2}
     draws = {"crop": 5, "seed": 3, "training": True}
-    tuples = vcop.ClipTuples(regression.Painted(9, 12), [video], {"a.avi": 40}, **span, **draws)
+    tuples = order_network.ClipTuples(regression.Painted(9, 12), [video], {"a.avi": 40}, **span, **draws)
     for epoch in range(20):
         presented, target = tuples[epoch, 0]
-        order = vcop.orders(3)[target]
+        order = order_network.orders(3)[target]
         corners = [regression.corner(clip) for clip in presented]
         # Clip i of the tuple starts 6 i frames after the first one.
         assert len({frame - 6 * place for (frame, _, _), place in zip(corners, order, strict=True)}) == 1
@@ -283,7 +286,7 @@ def divisions(total: int, parts: int, least: int) -> list[tuple[int, ...]]:
 
 def on_the_timeline(frames, lengths, rates, order) -> bool:
     """Whether frames seen are those of segments put in that order, each of which goes on by its rate without a gap."""
-    seen = vcop.orders(len(rates))[order]
+    seen = order_network.orders(len(rates))[order]
     ends = [0, *accumulate(lengths)]
     pieces = {segment: frames[ends[place] : ends[place + 1]] for place, segment in enumerate(seen)}
     rate_of = dict(zip(seen, rates, strict=True))
@@ -415,16 +418,16 @@ def all_ones(draw, steps, most, max_rate):
 MUTANTS = {
     "labels take the smallest": (statistics, "_first_largest", smallest, "mas", "labels/"),
     "clips are not mirrored": (transforms, "mirrored", unmoved, "mas", "clips/epoch"),
-    "a threshold is met by its own value": (vcop_curriculum.Recorded, "easy", at_or_above, "vcop-curriculum", "easy-"),
+    "a threshold is met by its own value": (hard_samples.Recorded, "easy", at_or_above, "vcop-curriculum", "easy-"),
     "orders are numbered from the end": (
-        vcop,
+        order_network,
         "orders",
-        lambda clips, orders=vcop.orders: orders(clips)[::-1],
+        lambda clips, orders=order_network.orders: orders(clips)[::-1],
         "vcop-curriculum",
         "tuples/",
     ),
     "frames are not mirrored": (transforms, "mirrored", unmoved, "skip-clip", "samples/skip-clip/epoch"),
-    "every rate is 1": (srop, "_fitting_rates", all_ones, "srop", "segments/"),
+    "every rate is 1": (segment_clips, "_fitting_rates", all_ones, "srop", "segments/"),
     "segments are not mirrored": (transforms, "mirrored", unmoved, "srop", "samples/full/epoch"),
 }
 

@@ -12,7 +12,7 @@ from torchvision.models import resnet18
 from suite import backbones, checkpoints, recipe
 from suite.backbones import resnet3d
 from suite.errors import InputError
-from suite.papers import srop, view_synthesis
+from suite.papers.srop import segment_order, view_synthesis
 from tests.suite.checkpoints.made import WIDTH, authors_state, refused, trained, write
 
 
@@ -70,7 +70,7 @@ def pretraining(weights: str) -> tuple[dict, dict]:
 @pytest.mark.parametrize("weights", ["full", "order", "rate", "contrastive", "view-classification"])
 @pytest.mark.parametrize("name", ["r3d", "s3dg"])
 def test_a_network_of_segments_is_taken_for_its_query_encoder(tmp_path, name, weights):
-    network = srop.network(trained(name), *pretraining(weights))
+    network = segment_order.network(trained(name), *pretraining(weights))
     if network.projection is not None:
         # The key encoder has gone another way.
         with torch.no_grad():

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from suite import backbones
 from suite.errors import InputError
 from suite.evaluation import order
-from suite.papers import vcop
+from suite.papers.vcop import order_network
 from suite.video import store
 
 LENGTHS = {f"v{index}": 16 + index for index in range(7)}
@@ -34,15 +34,15 @@ def source(tmp_path_factory):
 @pytest.fixture(scope="module")
 def network():
     torch.manual_seed(1)
-    built = vcop.ClipOrderNetwork(backbones.build("r3d", 4), tuple_length=3, hidden=8, dropout=0.5)
+    built = order_network.ClipOrderNetwork(backbones.build("r3d", 4), tuple_length=3, hidden=8, dropout=0.5)
     # Running statistics that differ from the initial ones.
     built.train()(torch.randint(0, 256, (4, 3, 4, 32, 32, 3), dtype=torch.uint8))
     return built
 
 
-def tuples(source, lengths=LENGTHS) -> vcop.ClipTuples:
+def tuples(source, lengths=LENGTHS) -> order_network.ClipTuples:
     videos = [Named(name) for name in lengths]
-    return vcop.ClipTuples(source, videos, lengths, crop=32, seed=0, training=False, **SPAN)
+    return order_network.ClipTuples(source, videos, lengths, crop=32, seed=0, training=False, **SPAN)
 
 
 @pytest.mark.parametrize("batch", [1, 3, 16])

@@ -16,7 +16,7 @@ from torch.utils.data import Dataset
 from suite.backbones.c3d5 import C3D5
 from suite.evaluation.features import frozen
 from suite.loading import batches_of
-from suite.papers import statistics
+from suite.papers.mas import statistics
 from suite.seeding import generator
 from suite.training import Outcome
 from suite.video import clips as clip_indices
@@ -208,34 +208,3 @@ def errors(
 def _joined(branches: dict[str, Tensor]) -> Tensor:
     """The branches' labels side by side, float64 so that sums over many clips keep their digits."""
     return torch.cat(list(branches.values()), dim=1).double()
-
-
-def eligible(videos: Sequence, frames: dict[str, int], pretraining: dict, video: dict) -> list:
-    """The videos that a recipe's pretraining can use: those of at least one whole clip."""
-    return [one for one in videos if frames[one.name] >= video["clip_length"]]
-
-
-def network(backbone: nn.Module, pretraining: dict, video: dict) -> StatisticsNetwork:
-    """The network of a recipe's pretraining."""
-    return StatisticsNetwork(
-        backbone,
-        labels=pretraining["labels"],
-        clip_length=video["clip_length"],
-        pixels=video["pixels"],
-        scaled=pretraining["scaled"],
-    )
-
-
-def samples(data, videos: Sequence, pretraining: dict, video: dict, *, seed: int, training: bool) -> LabelledClips:
-    """The clips of a recipe's pretraining. `data` holds frame counts and gives sources of resized frames and of flow."""
-    moving = set(statistics.SUBSETS[pretraining["labels"]]) & set(statistics.MOTION)
-    return LabelledClips(
-        data.source(video["resize"]),
-        data.flow(video["resize"]) if moving else None,
-        videos,
-        data.frames,
-        clip_length=video["clip_length"],
-        crop=video["crop"],
-        seed=seed,
-        training=training,
-    )

@@ -10,7 +10,7 @@ No code of the authors is public. A clip encoder g (a 3D ResNet-18) is what fine
 is a 2D ResNet-18 for single frames and a second 3D ResNet-18 for longer targets, whose time the strides use up too.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -279,39 +279,6 @@ def _one_frame(maps: Tensor) -> Tensor:
     if maps.shape[2] != 1:
         raise ValueError(f"the last map has {maps.shape[2]} frames; Skip-Clip needs a network whose strides leave one")
     return maps.squeeze(2).float()
-
-
-# ---------------------------------------------------------------- what a recipe's pretraining asks for
-
-
-def _layout(pretraining: dict, video: dict) -> Layout:
-    return Layout(video["clip_length"], *(pretraining[key] for key in ("targets", "rate", "target_length")))
-
-
-def eligible(videos: Sequence, frames: dict[str, int], pretraining: dict, video: dict) -> list:
-    """The videos that context and targets fit into."""
-    span = _layout(pretraining, video).span()
-    return [each for each in videos if frames[each.name] >= span]
-
-
-def network(backbone: nn.Module, pretraining: dict, video: dict) -> SkipClipNetwork:
-    """The network of a recipe's pretraining."""
-    keys = ("target_length", "score", "rank_margin", "negatives", "negative_margin", "rotation")
-    return SkipClipNetwork(backbone, **{key: pretraining[key] for key in keys}, pixels=video["pixels"])
-
-
-def samples(data, videos: Sequence, pretraining: dict, video: dict, *, seed: int, training: bool) -> ContextsAndTargets:
-    """The samples of a recipe's pretraining. `data` holds frame counts and gives a source of resized frames."""
-    return ContextsAndTargets(
-        data.source(pretraining["resize"]),
-        videos,
-        data.frames,
-        layout=_layout(pretraining, video),
-        crop_scale=pretraining["crop_scale"],
-        size=pretraining["size"],
-        seed=seed,
-        training=training,
-    )
 
 
 # ---------------------------------------------------------------- what was learnt, and Fig. 3

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linear_sum_assignment
 
-from suite.papers.shuffle_similarity import paired_similarity, shuffle_similarity
+from suite.papers.srop.shuffle_similarity import paired_similarity, shuffle_similarity
 from suite.seeding import generator
 
 PARTS = st.integers(2, 5)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from suite.errors import InputError
-from suite.papers import statistics
+from suite.papers.mas import statistics
 from suite.seeding import generator
 from suite.video import decode, transforms
 from suite.video.flow import flow as computed_flow

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from suite import backbones
 from suite.backbones.c3d5 import C3D5
 from suite.errors import InputError
-from suite.papers import mas, statistics
+from suite.papers.mas import statistics, statistics_network, statistics_regression
 from suite.seeding import generator
 from suite.settings import Optimisation
 from suite.training import fit
@@ -64,15 +64,15 @@ class Data:
         return Scene()
 
 
-def clips(labels="joint", *, training=True, seed=0, data=None) -> mas.LabelledClips:
+def clips(labels="joint", *, training=True, seed=0, data=None) -> statistics_network.LabelledClips:
     settings = {"labels": labels, "scaled": False}
-    videos = mas.eligible(VIDEOS, LENGTHS, settings, VIDEO)
-    return mas.samples(data or Data(), videos, settings, VIDEO, seed=seed, training=training)
+    videos = statistics_regression.eligible(VIDEOS, LENGTHS, settings, VIDEO)
+    return statistics_regression.samples(data or Data(), videos, settings, VIDEO, seed=seed, training=training)
 
 
-def tiny_network(labels="joint", *, scaled=False, width=4) -> mas.StatisticsNetwork:
+def tiny_network(labels="joint", *, scaled=False, width=4) -> statistics_network.StatisticsNetwork:
     torch.manual_seed(0)
-    return mas.network(C3D5(width, (8, 16, 16)), {"labels": labels, "scaled": scaled}, VIDEO)
+    return statistics_regression.network(C3D5(width, (8, 16, 16)), {"labels": labels, "scaled": scaled}, VIDEO)
 
 
 # ---------------------------------------------------------------- samples
@@ -145,20 +145,24 @@ def test_samples_travel_to_loader_processes():
 def test_sizes_and_initialisation_are_the_authors():
     with torch.device("meta"):
         backbone = C3D5()
-        shapes = [tuple(layer.weight.shape) for layer in mas.fully_connected(backbone, 14) if hasattr(layer, "weight")]
+        shapes = [
+            tuple(layer.weight.shape)
+            for layer in statistics_network.fully_connected(backbone, 14)
+            if hasattr(layer, "weight")
+        ]
     assert shapes == [(2048, 4096), (2048, 2048), (14, 2048)]
     torch.manual_seed(0)
-    layers = [layer for layer in mas.fully_connected(C3D5(), 14) if isinstance(layer, torch.nn.Linear)]
+    layers = [layer for layer in statistics_network.fully_connected(C3D5(), 14) if isinstance(layer, torch.nn.Linear)]
     assert [layer.weight.std().item() for layer in layers] == pytest.approx([0.005, 0.005, 0.01], rel=0.03)
     assert [layer.bias.unique().tolist() for layer in layers] == [[1.0], [1.0], [0.0]]
 
 
 def test_heads_narrow_with_the_network_and_fit_the_one_with_batch_norm():
-    narrow = mas.fully_connected(C3D5(16, (8, 32, 32)), 5)
+    narrow = statistics_network.fully_connected(C3D5(16, (8, 32, 32)), 5)
     assert [layer.out_features for layer in narrow if isinstance(layer, torch.nn.Linear)] == [512, 512, 5]
     # 64 inputs instead of 4,096: weights eight times as large.
     assert narrow[0].weight.std().item() == pytest.approx(0.04, rel=0.05)
-    with_bn = mas.fully_connected(backbones.build("c3d", 16), 5)
+    with_bn = statistics_network.fully_connected(backbones.build("c3d", 16), 5)
     assert [tuple(layer.weight.shape) for layer in with_bn if isinstance(layer, torch.nn.Linear)] == [
         (512, 128),
         (512, 512),
@@ -257,7 +261,9 @@ def test_training_brings_the_error_below_the_constant_predictors(tmp_path):
     learnt = [Named(name) for name in names[20:]]
 
     def dataset(videos, training):
-        return mas.LabelledClips(scene, scene, videos, scene.lengths, seed=1, training=training, **common)
+        return statistics_network.LabelledClips(
+            scene, scene, videos, scene.lengths, seed=1, training=training, **common
+        )
 
     network = tiny_network("pattern1", width=8)
     optimisation = Optimisation(
@@ -269,10 +275,10 @@ def test_training_brings_the_error_below_the_constant_predictors(tmp_path):
         weight_decay_on="linear",
         precision="fp32",
     )
-    before = mas.errors(network, dataset(learnt, True), dataset(held_out, False), batch=8, device="cpu")
+    before = statistics_network.errors(network, dataset(learnt, True), dataset(held_out, False), batch=8, device="cpu")
     result = fit(network, dataset(learnt, True), dataset(held_out, False), optimisation, tmp_path, seed=1, device="cpu")
     done = []
-    after = mas.errors(
+    after = statistics_network.errors(
         network,
         dataset(learnt, True),
         dataset(held_out, False),
@@ -294,7 +300,7 @@ def test_training_brings_the_error_below_the_constant_predictors(tmp_path):
 
 def test_errors_by_hand():
     network, dataset = tiny_network(scaled=True), clips(training=False)
-    found = mas.errors(network, dataset, dataset, batch=2, device="cpu")
+    found = statistics_network.errors(network, dataset, dataset, batch=2, device="cpu")
     batch = [torch.stack(items) for items in zip(*(dataset[0, index] for index in range(3)), strict=True)]
     with torch.no_grad():
         predicted = torch.cat(list(network.eval()(batch[0]).values()), 1).double()
@@ -312,18 +318,18 @@ def test_errors_by_hand():
 def test_the_means_come_from_clips_spread_over_all(monkeypatch):
     asked = []
 
-    class Counted(mas.LabelledClips):
+    class Counted(statistics_network.LabelledClips):
         def __getitem__(self, key):
             asked.append(key)
             return super().__getitem__(key)
 
-    monkeypatch.setattr(mas, "CLIPS_FOR_MEANS", 20)
+    monkeypatch.setattr(statistics_network, "CLIPS_FOR_MEANS", 20)
     scene = Moving()
     names = list(scene.lengths)
     common = {"clip_length": 8, "crop": 16, "seed": 0, "training": False}
     training = Counted(scene, None, [Named(name) for name in names], scene.lengths, **common)
-    held_out = mas.LabelledClips(scene, None, [Named(names[0])], scene.lengths, **common)
-    mas.errors(tiny_network("appearance"), training, held_out, batch=8, device="cpu")
+    held_out = statistics_network.LabelledClips(scene, None, [Named(names[0])], scene.lengths, **common)
+    statistics_network.errors(tiny_network("appearance"), training, held_out, batch=8, device="cpu")
     assert asked == [(0, index) for index in range(0, 90, 5)]
 
 
@@ -332,6 +338,8 @@ def test_an_unreadable_video_is_named():
         def flows(self, name, indices):
             raise InputError(f"{name}: is not whole; delete it and run again")
 
-    dataset = mas.LabelledClips(Scene(), Broken(), VIDEOS[1:], LENGTHS, clip_length=8, crop=16, seed=0, training=False)
+    dataset = statistics_network.LabelledClips(
+        Scene(), Broken(), VIDEOS[1:], LENGTHS, clip_length=8, crop=16, seed=0, training=False
+    )
     with pytest.raises(InputError, match=r"one\.avi: is not whole"):
-        mas.errors(tiny_network(), dataset, dataset, batch=2, device="cpu")
+        statistics_network.errors(tiny_network(), dataset, dataset, batch=2, device="cpu")

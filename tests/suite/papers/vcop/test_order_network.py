@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from suite import backbones
-from suite.papers import vcop
+from suite.papers.vcop import clip_order, order_network
 
 
 @dataclass(frozen=True)
@@ -28,9 +28,9 @@ class Numbered:
         return frames
 
 
-def tuples(frames: int = 64, *, tuple_length=3, seed=0, training=True, videos=1) -> vcop.ClipTuples:
+def tuples(frames: int = 64, *, tuple_length=3, seed=0, training=True, videos=1) -> order_network.ClipTuples:
     named = [Named(f"v{index}.avi") for index in range(videos)]
-    return vcop.ClipTuples(
+    return order_network.ClipTuples(
         Numbered(),
         named,
         {video.name: frames for video in named},
@@ -44,7 +44,7 @@ def tuples(frames: int = 64, *, tuple_length=3, seed=0, training=True, videos=1)
 
 
 def test_orders_are_those_of_figure_2():
-    assert ["".join(str(clip + 1) for clip in order) for order in vcop.orders(3)] == [
+    assert ["".join(str(clip + 1) for clip in order) for order in order_network.orders(3)] == [
         "123",
         "132",
         "213",
@@ -52,7 +52,7 @@ def test_orders_are_those_of_figure_2():
         "312",
         "321",
     ]
-    assert [len(vcop.orders(length)) for length in (2, 3, 4, 5)] == [2, 6, 24, 120]
+    assert [len(order_network.orders(length)) for length in (2, 3, 4, 5)] == [2, 6, 24, 120]
 
 
 @given(seed=st.integers(0, 2**31), epoch=st.integers(0, 500), tuple_length=st.integers(2, 5))
@@ -62,7 +62,7 @@ def test_the_target_is_the_order_of_the_presented_clips(seed, epoch, tuple_lengt
     starts = [int(clip[0, 0, 0, 0]) for clip in clips]
     # Position of each presented clip in time: <2,3,1> for clips c2, c3, c1.
     order = tuple(sorted(starts).index(start) for start in starts)
-    assert vcop.orders(tuple_length)[target] == order
+    assert order_network.orders(tuple_length)[target] == order
     # Frames are consecutive, clips do not overlap, and lie the interval apart.
     for clip, start in zip(clips, starts, strict=True):
         assert clip[:, 0, 0, 0].tolist() == list(range(start, start + 4))
@@ -115,7 +115,7 @@ def test_no_order_and_no_start_is_preferred():
 def test_videos_shorter_than_the_span_are_left_out():
     videos = [Named("short"), Named("exact"), Named("long")]
     frames = {"short": 63, "exact": 64, "long": 300}
-    kept = vcop.long_enough(videos, frames, clip_length=16, tuple_length=3, interval=8)
+    kept = clip_order.long_enough(videos, frames, clip_length=16, tuple_length=3, interval=8)
     assert [video.name for video in kept] == ["exact", "long"]
 
 
@@ -130,7 +130,7 @@ def test_the_shortest_video_has_one_start():
 )
 def test_parameters_with_the_order_head(name, total):
     with torch.device("meta"):
-        network = vcop.ClipOrderNetwork(backbones.build(name), tuple_length=3, hidden=512, dropout=0.5)
+        network = order_network.ClipOrderNetwork(backbones.build(name), tuple_length=3, hidden=512, dropout=0.5)
     assert sum(parameter.numel() for parameter in network.parameters()) == total
     assert sum(parameter.numel() for parameter in network.head.parameters()) == 534_022
 
@@ -138,7 +138,7 @@ def test_parameters_with_the_order_head(name, total):
 @pytest.mark.parametrize("tuple_length", [2, 3, 4, 5])
 def test_the_head_against_a_plain_loop(tuple_length):
     torch.manual_seed(1)
-    head = vcop.OrderHead(7, tuple_length, hidden=5, dropout=0.5).double().eval()
+    head = order_network.OrderHead(7, tuple_length, hidden=5, dropout=0.5).double().eval()
     features = torch.randn(4, tuple_length, 7, dtype=torch.float64)
     rows = []
     for sample in features:
@@ -153,7 +153,7 @@ def test_the_head_against_a_plain_loop(tuple_length):
 
 def test_the_loss_is_the_cross_entropy_of_the_order():
     torch.manual_seed(2)
-    network = vcop.ClipOrderNetwork(backbones.build("r3d", 4), tuple_length=3, hidden=8, dropout=0.0).eval()
+    network = order_network.ClipOrderNetwork(backbones.build("r3d", 4), tuple_length=3, hidden=8, dropout=0.0).eval()
     clips = torch.randint(0, 256, (2, 3, 8, 32, 32, 3), dtype=torch.uint8)
     target = torch.tensor([4, 1])
     logits = network(clips).double()

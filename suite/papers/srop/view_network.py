@@ -9,7 +9,7 @@ extractor sees whether they still look alike. No code of the authors is public a
 networks are ours. Once trained, the autoencoder alone is used.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -23,7 +23,7 @@ from suite.errors import InputError
 from suite.evaluation import pictures
 from suite.evaluation.features import frozen
 from suite.loading import batches_of
-from suite.papers import srop
+from suite.papers.srop import segment_clips
 from suite.training import Outcome
 from suite.video import transforms
 
@@ -250,29 +250,12 @@ class ViewSynthesisNetwork(nn.Module):
         return Outcome(loss, None, parts | {"view_similarity": found})
 
 
-# ---------------------------------------------------------------- what a recipe's pretraining asks for
-
-# Whatever clips the pretext takes.
-eligible = srop.eligible
-
-
-def network(backbone: nn.Module, pretraining: dict, video: dict) -> ViewSynthesisNetwork:
-    """The network of a recipe's pretraining."""
-    keys = ("channels", "latent", "info_min")
-    return ViewSynthesisNetwork(backbone, **{key: pretraining[key] for key in keys}, pixels=video["pixels"])
-
-
-def samples(data, videos: Sequence, pretraining: dict, video: dict, *, seed: int, training: bool) -> srop.SegmentClips:
-    """The pretext's queries, which are what views will be made of; no second clip is read."""
-    return srop.samples(data, videos, pretraining | {"contrastive_weight": 0}, video, seed=seed, training=training)
-
-
 # ---------------------------------------------------------------- what views keep, and Fig. 3
 
 
 def view_scores(
     network: ViewSynthesisNetwork,
-    samples: srop.SegmentClips,
+    samples: segment_clips.SegmentClips,
     batch: int,
     device: str,
     progress: Callable[[int, int], None] = lambda done, total: None,
@@ -309,7 +292,9 @@ def view_scores(
     return {name: total / done for name, total in sums.items()}
 
 
-def show_view(network: ViewSynthesisNetwork, samples: srop.SegmentClips, index: int, device: str, path: Path) -> None:
+def show_view(
+    network: ViewSynthesisNetwork, samples: segment_clips.SegmentClips, index: int, device: str, path: Path
+) -> None:
     """Write the picture of one clip of `samples` (epoch 0) beside its view."""
     network.to(device)
     clip = samples[0, index][0][0]

@@ -20,9 +20,10 @@ from torch.utils.data import default_collate
 from suite import recipe, stages
 from suite.backbones.r3d import R3D
 from suite.errors import InputError
-from suite.papers import srop
-from suite.papers.srop import SegmentClips, SegmentNetwork
-from suite.papers.vcop import orders
+from suite.papers.srop import segment_clips, segment_network, segment_order
+from suite.papers.srop.segment_clips import SegmentClips
+from suite.papers.srop.segment_network import SegmentNetwork
+from suite.papers.vcop.order_network import orders
 from suite.seeding import generator
 from suite.settings import Optimisation
 from suite.training import fit
@@ -59,7 +60,7 @@ def numbered(frames=60, *, layout=TINY, seed=0, training=True, videos=1, pairs=T
 # ---------------------------------------------------------------- which frames
 
 
-def on_the_timeline(drawn: srop.Segments) -> tuple[list[list[int]], list[int], list[int]]:
+def on_the_timeline(drawn: segment_clips.Segments) -> tuple[list[list[int]], list[int], list[int]]:
     """Frames, lengths and rates of the segments, put back in the order of time."""
     ends = np.cumsum(drawn.lengths)
     seen = [drawn.frames[end - length : end] for end, length in zip(ends, drawn.lengths, strict=True)]
@@ -80,8 +81,8 @@ def on_the_timeline(drawn: srop.Segments) -> tuple[list[list[int]], list[int], l
 def test_segments(segments, shortest, spare, max_rate, frames, seed):
     length = segments * shortest + spare
     layout = {"clip_length": length, "segments": segments, "shortest": shortest, "max_rate": max_rate}
-    drawn = srop.draw_segments(generator(seed), frames, **layout)
-    assert srop.draw_segments(generator(seed), frames, **layout) == drawn
+    drawn = segment_clips.draw_segments(generator(seed), frames, **layout)
+    assert segment_clips.draw_segments(generator(seed), frames, **layout) == drawn
     assert len(drawn.frames) == sum(drawn.lengths) == length
     assert len(drawn.lengths) == len(drawn.rates) == segments
     assert min(drawn.lengths) >= shortest
@@ -101,7 +102,7 @@ def test_segments(segments, shortest, spare, max_rate, frames, seed):
 
 
 def test_a_clip_of_the_paper_by_hand():
-    drawn = srop.draw_segments(generator(11), 300, **PAPER)
+    drawn = segment_clips.draw_segments(generator(11), 300, **PAPER)
     parts, lengths, rates = on_the_timeline(drawn)
     span = parts[-1][-1] - parts[0][0] + 1
     assert span == lengths[0] * rates[0] + lengths[1] * rates[1] + (lengths[2] - 1) * rates[2] + 1
@@ -120,11 +121,11 @@ def test_every_composition_is_equally_likely():
     draw = generator(0)
     every = [c for c in itertools.product(range(2, 9), repeat=3) if sum(c) == 9]
     assert len(every) == 10
-    counts = Counter(tuple(srop._composition(draw, 9, 3, 2)) for _ in range(4000))
+    counts = Counter(tuple(segment_clips._composition(draw, 9, 3, 2)) for _ in range(4000))
     assert likely(counts, every)
-    assert srop._composition(draw, 6, 3, 2) == [2, 2, 2]
+    assert segment_clips._composition(draw, 6, 3, 2) == [2, 2, 2]
     with pytest.raises(ValueError, match="3 segments of at least 3 frames do not fit into 8"):
-        srop._composition(draw, 8, 3, 3)
+        segment_clips._composition(draw, 8, 3, 3)
 
 
 @pytest.mark.parametrize(("steps", "most"), [((3, 2, 4), 100), ((3, 2, 4), 22), ((2, 5, 0), 16), ((3, 2, 4), 9)])
@@ -132,7 +133,7 @@ def test_every_list_of_rates_that_fits_is_equally_likely(steps, most):
     rates = itertools.product(range(1, 5), repeat=3)
     every = [each for each in rates if sum(r * s for r, s in zip(each, steps, strict=True)) <= most]
     draw = generator(1)
-    counts = Counter(tuple(srop._fitting_rates(draw, steps, most, 4)) for _ in range(60 * len(every)))
+    counts = Counter(tuple(segment_clips._fitting_rates(draw, steps, most, 4)) for _ in range(60 * len(every)))
     assert set(counts) == set(every)
     assert len(every) == 1 or likely(counts, every)
 
@@ -147,7 +148,7 @@ def test_rates_of_drawn_clips_are_those_of_drawing_until_one_fits(frames):
         first, last = random.integers(1, 6, 2)
         if 4 * first + 3 * last + 1 <= frames:
             slow.append((int(first), int(last)))
-    ours = [tuple(on_the_timeline(srop.draw_segments(draw, frames, **layout))[2]) for _ in range(3000)]
+    ours = [tuple(on_the_timeline(segment_clips.draw_segments(draw, frames, **layout))[2]) for _ in range(3000)]
     assert set(ours) == set(slow)
     assert likely(Counter(ours), sorted(set(slow)))
 
@@ -155,7 +156,7 @@ def test_rates_of_drawn_clips_are_those_of_drawing_until_one_fits(frames):
 def test_no_start_and_no_order_is_preferred():
     layout = {"clip_length": 8, "segments": 3, "shortest": 2, "max_rate": 1}
     draw = generator(3)
-    drawn = [srop.draw_segments(draw, 12, **layout) for _ in range(3000)]
+    drawn = [segment_clips.draw_segments(draw, 12, **layout) for _ in range(3000)]
     assert likely(Counter(min(clip.frames) for clip in drawn), list(range(5)))
     assert likely(Counter(clip.order for clip in drawn), list(range(6)))
 
@@ -277,27 +278,27 @@ def logits_of(queries, keys, queue, parts: int, similarity: str, temperature: fl
 def test_info_nce_against_a_plain_loop(similarity, batch, queue, size, parts, temperature, seed):
     draw = generator(seed)
     unit = [F.normalize(torch.randn(n, size, generator=draw, dtype=torch.float64)) for n in (batch, batch, queue)]
-    found = srop.contrastive_logits(*unit, similarity=similarity, parts=parts, temperature=temperature)
+    found = segment_network.contrastive_logits(*unit, similarity=similarity, parts=parts, temperature=temperature)
     wanted = logits_of(*unit, parts, similarity, temperature)
     assert found.numpy() == pytest.approx(wanted, abs=1e-9)
     losses = [-math.log(math.exp(row[0]) / sum(map(math.exp, row))) for row in wanted.tolist()]
-    assert srop.info_nce(found).tolist() == pytest.approx(losses, abs=1e-9)
-    assert srop.positive_first(found).tolist() == [row[0] > max(row[1:]) for row in found.tolist()]
+    assert segment_network.info_nce(found).tolist() == pytest.approx(losses, abs=1e-9)
+    assert segment_network.positive_first(found).tolist() == [row[0] > max(row[1:]) for row in found.tolist()]
 
 
 @pytest.mark.parametrize("similarity", ["cosine", "shuffle", "exact-shuffle"])
 def test_similarities_are_in_single_precision_under_autocast(similarity):
     unit = [F.normalize(torch.randn(n, 32, generator=generator(n))) for n in (4, 4, 9)]
     settings = {"similarity": similarity, "parts": 3, "temperature": 0.07}
-    expected = srop.contrastive_logits(*unit, **settings)
+    expected = segment_network.contrastive_logits(*unit, **settings)
     with torch.autocast("cpu", torch.bfloat16):
-        found = srop.contrastive_logits(*unit, **settings)
+        found = segment_network.contrastive_logits(*unit, **settings)
     assert torch.equal(found, expected)
 
 
 def test_a_tie_is_not_first():
     logits = torch.tensor([[1.0, 1.0, 0.0], [1.0, 0.5, 0.9]])
-    assert srop.positive_first(logits).tolist() == [False, True]
+    assert segment_network.positive_first(logits).tolist() == [False, True]
 
 
 # ---------------------------------------------------------------- the network
@@ -310,7 +311,7 @@ VIDEO = {"clip_length": 8, "resize": (12, 16), "crop": 8, "pixels": "unit"}
 
 def a_network(width=1, seed=0, **changes) -> SegmentNetwork:
     torch.manual_seed(seed)
-    return srop.network(R3D(width), PRETRAINING | changes, VIDEO)
+    return segment_order.network(R3D(width), PRETRAINING | changes, VIDEO)
 
 
 def a_batch(videos=3, size=8, seed=0) -> tuple[torch.Tensor, ...]:
@@ -328,7 +329,7 @@ def numbers(parts) -> dict[str, float]:
 def test_the_papers_network():
     paper = {"max_rate": 8, "hidden": 512, "projection": 128, "queue": 1024}
     with torch.device("meta"):
-        network = srop.network(R3D(64), PRETRAINING | paper, VIDEO)
+        network = segment_order.network(R3D(64), PRETRAINING | paper, VIDEO)
         clips = torch.empty(2, 2, 16, 112, 112, 3, dtype=torch.uint8)
         features = network(clips[:, 0], torch.ones(2, 3))
         assert network.order_head(features).shape == (2, 6)
@@ -416,7 +417,7 @@ def test_what_makes_no_sense_is_refused():
     with pytest.raises(ValueError, match="all weights are 0"):
         a_network(order_weight=0, rate_weight=0, contrastive_weight=0)
     with pytest.raises(ValueError, match="pixels must be 'unit', not 'rgb-mean'"):
-        srop.network(R3D(1), PRETRAINING, VIDEO | {"pixels": "rgb-mean"})
+        segment_order.network(R3D(1), PRETRAINING, VIDEO | {"pixels": "rgb-mean"})
     with pytest.raises(ValueError, match="a queue of 11 keys is too short for a batch of 12"):
         a_network().train().outcome(*a_batch(videos=12))
 
@@ -497,7 +498,7 @@ def test_training_enqueues_the_keys_that_it_used_after_it_used_them():
     # The loss was against the queue as it was.
     with torch.no_grad():
         queries = network.queries(network(clips[:, 0], colours[:, 0]))
-        wanted = srop.info_nce(network.logits(queries, network.queue[:3], start)).mean()
+        wanted = segment_network.info_nce(network.logits(queries, network.queue[:3], start)).mean()
     assert float(outcome.parts["contrastive_loss"].detach()) == pytest.approx(float(wanted), abs=1e-4)
 
 
@@ -607,15 +608,15 @@ class Data:
 @pytest.mark.parametrize("weight", [0.0, 1.0])
 def test_every_video_with_a_frame_is_used(weight):
     pretraining = PRETRAINING | {"contrastive_weight": weight}
-    videos = srop.eligible([Named("none"), Named("one"), Named("long")], Data.frames, pretraining, VIDEO)
+    videos = segment_order.eligible([Named("none"), Named("one"), Named("long")], Data.frames, pretraining, VIDEO)
     assert [video.name for video in videos] == ["one", "long"]
-    made = srop.samples(Data(), videos, pretraining, VIDEO, seed=4, training=True)
+    made = segment_order.samples(Data(), videos, pretraining, VIDEO, seed=4, training=True)
     clips, _, _, rates = made[2, 0]
     assert clips.shape == (2 if weight else 1, 8, 8, 8, 3)
     assert (clips[..., 0] == 0).all()
     assert rates.tolist() == [1, 1, 1]
     assert made.name(1) == "long"
-    again = srop.samples(Data(), videos, pretraining, VIDEO, seed=4, training=True)[2, 1]
+    again = segment_order.samples(Data(), videos, pretraining, VIDEO, seed=4, training=True)[2, 1]
     assert torch.equal(again[0], made[2, 1][0])
 
 
@@ -637,10 +638,13 @@ def test_every_video_with_a_frame_is_used(weight):
     ],
 )
 def test_a_recipe_that_does_not_go_together_is_refused(tmp_path, written, instead, complaint):
-    text = (recipe.FOLDER / "srop.toml").read_text(encoding="utf-8")
+    text = (recipe.FOLDER / "srop/recipe.toml").read_text(encoding="utf-8")
     assert written in text
-    (tmp_path / "srop.toml").write_text(text.replace(written, instead, 1), encoding="utf-8")
-    with pytest.raises(InputError, match=rf"^srop\.toml: .*{re.escape(complaint)}; mend this key of the recipe$"):
+    (tmp_path / "srop").mkdir()
+    (tmp_path / "srop/recipe.toml").write_text(text.replace(written, instead, 1), encoding="utf-8")
+    with pytest.raises(
+        InputError, match=rf"^srop/recipe\.toml: .*{re.escape(complaint)}; mend this key of the recipe$"
+    ):
         recipe.load("srop", "paper", tmp_path)
 
 
@@ -650,7 +654,7 @@ def test_the_shortest_segments_of_every_scale_and_size_fit():
         for name, pretraining in settings.pretraining.items():
             for video in (settings.video, *settings.inputs.values()):
                 layout = {key: getattr(pretraining, key) for key in ("segments", "shortest", "max_rate")}
-                drawn = srop.draw_segments(generator(0), 30, clip_length=video.clip_length, **layout)
+                drawn = segment_clips.draw_segments(generator(0), 30, clip_length=video.clip_length, **layout)
                 assert len(drawn.frames) == video.clip_length, name
 
 
@@ -696,7 +700,9 @@ def test_pretext_scores_against_a_plain_loop(rate_head, queue, workers):
         network.outcome(*default_collate([gallery[epoch, 0], gallery[epoch, 1]]))
     kept = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     state, seen = torch.get_rng_state(), []
-    found = srop.pretext_scores(network, samples, gallery, 3, "cpu", lambda *at: seen.append(at), workers=workers)
+    found = segment_network.pretext_scores(
+        network, samples, gallery, 3, "cpu", lambda *at: seen.append(at), workers=workers
+    )
     assert torch.equal(torch.get_rng_state(), state)
     assert all(torch.equal(tensor, kept[name]) for name, tensor in network.state_dict().items())
     assert network.training
@@ -744,7 +750,7 @@ def test_vectors_that_are_nearly_one_are_told_apart(similarity):
         for projection in (network.projection, network.key_projection):
             projection[-1].bias.copy_(torch.arange(1.0, 8.0))
     samples, gallery = (crossing(videos, False) for videos in (range(50, 62), range(7)))
-    found = srop.pretext_scores(network, samples, gallery, 4, "cpu")
+    found = segment_network.pretext_scores(network, samples, gallery, 4, "cpu")
     exact = copy.deepcopy(network).double().eval()
     with torch.no_grad():
 
@@ -762,18 +768,18 @@ def test_vectors_that_are_nearly_one_are_told_apart(similarity):
         negatives = torch.cat([vector(gallery[0, index], 1, keyed) for index in range(7)])
         logits = network.logits(queries, keys, negatives)
     assert float((1 - queries @ negatives.T).abs().max()) < 1e-7
-    assert found.positive_first == srop.positive_first(logits).tolist()
+    assert found.positive_first == segment_network.positive_first(logits).tolist()
     assert len(set(found.positive_first)) == 2
 
 
 def test_pretext_scores_of_one_subtask_have_no_others():
     network = a_network(rate_weight=0, contrastive_weight=0)
     samples, gallery = crossing(range(3), False, pairs=False), crossing(range(3), False, pairs=False)
-    found = srop.pretext_scores(network, samples, gallery, 2, "cpu")
+    found = segment_network.pretext_scores(network, samples, gallery, 2, "cpu")
     assert len(found.order_hits) == 3
-    assert found == srop.PretextScores(found.order_hits, *[None] * 6)
+    assert found == segment_network.PretextScores(found.order_hits, *[None] * 6)
     network = a_network(order_weight=0, contrastive_weight=0)
-    found = srop.pretext_scores(network, samples, gallery, 2, "cpu")
+    found = segment_network.pretext_scores(network, samples, gallery, 2, "cpu")
     assert (found.order_hits, found.contrastive_losses, found.queue) == (None, None, None)
     assert len(found.rate_errors) == len(found.constant_rate_errors) == 3
 
@@ -789,7 +795,7 @@ def test_order_and_rates_are_learnt(tmp_path):
     )
     schedule = {"learning_rate": 1e-2, "lr_every": 25, "lr_factor": 0.1}
     fit(network, training, None, Optimisation(batch=16, epochs=40, **schedule, **ADAM), tmp_path, seed=0, device="cpu")
-    after = srop.pretext_scores(network, held, training, 16, "cpu")
+    after = segment_network.pretext_scores(network, held, training, 16, "cpu")
     assert np.mean(after.order_hits) > 0.8
     assert np.mean(after.rate_errors) < 0.9 * np.mean(after.constant_rate_errors)
 

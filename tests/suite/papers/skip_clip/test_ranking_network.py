@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from suite import recipe
 from suite.backbones.r3d import R3D
 from suite.backbones.resnet3d import ResNet2D, ResNet3D
-from suite.papers import skip_clip
-from suite.papers.skip_clip import ContextsAndTargets, Layout
+from suite.papers.skip_clip import order_ranking, ranking_network
+from suite.papers.skip_clip.ranking_network import ContextsAndTargets, Layout
 from suite.seeding import generator
 from suite.settings import Optimisation
 from suite.training import fit
@@ -66,7 +66,7 @@ def test_the_papers_layout():
 @given(layout=LAYOUTS, spare=st.integers(0, 40), seed=st.integers(0, 2**31), training=st.booleans())
 def test_indices(layout, spare, seed, training):
     frames = layout.span() + spare
-    context, targets = skip_clip.drawn_indices(generator(seed), frames, layout, training=training)
+    context, targets = ranking_network.drawn_indices(generator(seed), frames, layout, training=training)
     assert len(context) == layout.context
     assert [len(target) for target in targets] == [layout.target_length] * layout.targets
     everything = context + [frame for target in targets for frame in target]
@@ -80,12 +80,12 @@ def test_indices(layout, spare, seed, training):
     firsts = [context[-1]] + [target[0] for target in targets]
     assert all(later - earlier == way * layout.rate for earlier, later in itertools.pairwise(firsts))
     assert abs(everything[-1] - everything[0]) + 1 == layout.span()
-    again = skip_clip.drawn_indices(generator(seed), frames, layout, training=training)
+    again = ranking_network.drawn_indices(generator(seed), frames, layout, training=training)
     assert again == (context, targets)
 
 
 def test_no_time_and_no_direction_is_preferred():
-    drawn = [skip_clip.drawn_indices(generator(7, n), 52, PAPER, training=True)[0] for n in range(3000)]
+    drawn = [ranking_network.drawn_indices(generator(7, n), 52, PAPER, training=True)[0] for n in range(3000)]
     starts = Counter(min(context) if context[0] < context[-1] else 51 - max(context) for context in drawn)
     backwards = Counter(context[0] > context[-1] for context in drawn)
     # Five starts fit. Five standard deviations of a binomial count.
@@ -99,8 +99,10 @@ def test_videos_shorter_than_the_span_are_left_out():
     videos = [Named("short"), Named("exact"), Named("long")]
     frames = {"short": 47, "exact": 48, "long": 300}
     pretraining, video = {"targets": 8, "rate": 4, "target_length": 1}, {"clip_length": 16}
-    assert [v.name for v in skip_clip.eligible(videos, frames, pretraining, video)] == ["exact", "long"]
-    assert [v.name for v in skip_clip.eligible(videos, frames, pretraining | {"target_length": 2}, video)] == ["long"]
+    assert [v.name for v in order_ranking.eligible(videos, frames, pretraining, video)] == ["exact", "long"]
+    assert [v.name for v in order_ranking.eligible(videos, frames, pretraining | {"target_length": 2}, video)] == [
+        "long"
+    ]
     context, _ = numbered(48)[3, 0]
     assert set(context[:, 0, 0, 0].tolist()) == set(range(16)) or set(context[:, 0, 0, 0].tolist()) == set(
         range(32, 48)
@@ -210,31 +212,34 @@ def test_losses_against_plain_loops(batch, count, shape, rank_margin, negative_m
                 in_order[-1] += own[i] > own[j]
         for i in range(count):
             contrastive += max(0.0, -own[i] + sum(negatives) / len(negatives) + negative_margin) / batch
-    context_cells, target_cells = skip_clip.unit_cells(contexts, score), skip_clip.unit_cells(targets, score)
-    scores = skip_clip.similarities(context_cells, target_cells).mean(2)
-    mean_negatives = skip_clip.negative_scores(context_cells, target_cells)
-    assert float(skip_clip.rank_loss(scores, rank_margin)) == pytest.approx(rank, abs=1e-12)
-    found = skip_clip.contrastive_loss(scores, mean_negatives, negative_margin)
+    context_cells, target_cells = (
+        ranking_network.unit_cells(contexts, score),
+        ranking_network.unit_cells(targets, score),
+    )
+    scores = ranking_network.similarities(context_cells, target_cells).mean(2)
+    mean_negatives = ranking_network.negative_scores(context_cells, target_cells)
+    assert float(ranking_network.rank_loss(scores, rank_margin)) == pytest.approx(rank, abs=1e-12)
+    found = ranking_network.contrastive_loss(scores, mean_negatives, negative_margin)
     assert float(found) == pytest.approx(contrastive, abs=1e-12)
-    assert skip_clip.pairs_in_order(scores).tolist() == in_order
+    assert ranking_network.pairs_in_order(scores).tolist() == in_order
 
 
 def test_losses_by_hand():
     scores = torch.tensor([[0.9, 0.5, 0.6], [0.3, 0.3, 0.1]])
     # Pairs of the first video: 0.5 - 0.9, 0.6 - 0.9, 0.6 - 0.5, each + 0.25; of the second: 0, -0.2, -0.2.
-    assert float(skip_clip.rank_loss(scores, 0.25)) == pytest.approx((0 + 0 + 0.35 + 0.25 + 0.05 + 0.05) / 2)
+    assert float(ranking_network.rank_loss(scores, 0.25)) == pytest.approx((0 + 0 + 0.35 + 0.25 + 0.05 + 0.05) / 2)
     negatives = torch.tensor([0.2, 0.0])
     by_hand = ((0 + 0.2 + 0.1) + (0.2 + 0.2 + 0.4)) / 2
-    assert float(skip_clip.contrastive_loss(scores, negatives, 0.5)) == pytest.approx(by_hand)
+    assert float(ranking_network.contrastive_loss(scores, negatives, 0.5)) == pytest.approx(by_hand)
     # A tie is not in order.
-    assert skip_clip.pairs_in_order(scores).tolist() == [2, 2]
+    assert ranking_network.pairs_in_order(scores).tolist() == [2, 2]
 
 
 def test_a_dark_cell_scores_nothing():
     maps = torch.rand(2, 4, 2, 2)
     maps[:, :, 0, 0] = 0
-    cells = skip_clip.unit_cells(maps, "grid")
-    same = skip_clip.similarities(cells, cells.unsqueeze(1))
+    cells = ranking_network.unit_cells(maps, "grid")
+    same = ranking_network.similarities(cells, cells.unsqueeze(1))
     torch.testing.assert_close(same, torch.tensor([[[0.0, 1.0, 1.0, 1.0]]] * 2))
 
 
@@ -243,7 +248,7 @@ def test_rotations_turn_whole_clips(seed, length):
     draw = torch.Generator().manual_seed(seed)
     clips = torch.randint(0, 256, (6, length, 5, 5, 3), dtype=torch.uint8, generator=draw)
     turns = torch.randint(4, (6,), generator=draw)
-    found = skip_clip.rotated(clips, turns)
+    found = ranking_network.rotated(clips, turns)
     for clip, turned, turn in zip(clips, found, turns.tolist(), strict=True):
         for frame, after in zip(clip, turned, strict=True):
             assert (np.rot90(frame.numpy(), turn) == after.numpy()).all()
@@ -252,10 +257,10 @@ def test_rotations_turn_whole_clips(seed, length):
 # ---------------------------------------------------------------- the network
 
 
-def a_network(target_length=1, width=2, **changes) -> skip_clip.SkipClipNetwork:
+def a_network(target_length=1, width=2, **changes) -> ranking_network.SkipClipNetwork:
     pretraining = {"target_length": target_length, "score": "grid", "rank_margin": 0.05, "negatives": True}
     pretraining |= {"negative_margin": 0.5, "rotation": True} | changes
-    return skip_clip.network(ResNet3D(width), pretraining, {"clip_length": 8, "pixels": "unit"})
+    return order_ranking.network(ResNet3D(width), pretraining, {"clip_length": 8, "pixels": "unit"})
 
 
 def a_batch(videos=3, count=5, length=1, size=40, seed=0) -> tuple[torch.Tensor, torch.Tensor]:
@@ -287,7 +292,7 @@ def test_longer_targets_have_a_clip_encoder():
 
 
 def test_a_network_that_leaves_two_frames_is_refused():
-    network = skip_clip.SkipClipNetwork(
+    network = ranking_network.SkipClipNetwork(
         R3D(2),
         target_length=1,
         score="grid",
@@ -412,7 +417,7 @@ def test_the_recipes_pretrainings_can_be_built(scale):
     objectives = {}
     for name, pretraining in settings["pretraining"].items():
         with torch.device("meta"):
-            network = skip_clip.network(ResNet3D(settings["width"]), pretraining, settings["video"])
+            network = order_ranking.network(ResNet3D(settings["width"]), pretraining, settings["video"])
             shape = (settings["video"]["clip_length"], pretraining["size"], pretraining["size"], 3)
             context = torch.empty(2, *shape, dtype=torch.uint8)
             targets = torch.empty(
@@ -424,7 +429,7 @@ def test_the_recipes_pretrainings_can_be_built(scale):
         objectives[name] = (pretraining["negatives"], pretraining["rotation"])
         # The synthetic videos, of 36 frames and more, are long enough.
         limit = 36 if scale == "tiny" else 51
-        assert skip_clip.eligible([Named("video")], {"video": limit}, pretraining, settings["video"])
+        assert order_ranking.eligible([Named("video")], {"video": limit}, pretraining, settings["video"])
     assert objectives["rank"] == (False, False)
     assert objectives["rank-rotation"] == (False, True)
     assert objectives["rank-negatives"] == (True, False)
@@ -481,10 +486,10 @@ def learnt(folder, epochs: int, **changes):
     torch.manual_seed(0)
     network = a_network(width=4, **changes)
     held = drifting(range(100, 112), False)
-    before = skip_clip.ranking_accuracy(network, held, 5, "cpu")
+    before = ranking_network.ranking_accuracy(network, held, 5, "cpu")
     optimisation = Optimisation(batch=8, epochs=epochs, **ADAM)
     fit(network, drifting(range(24), True), None, optimisation, folder, seed=0, device="cpu")
-    return before, skip_clip.ranking_accuracy(network, held, 5, "cpu"), network
+    return before, ranking_network.ranking_accuracy(network, held, 5, "cpu"), network
 
 
 def test_all_objectives_are_learnt_together(tmp_path):
@@ -497,7 +502,7 @@ def test_all_objectives_are_learnt_together(tmp_path):
     # Of the four rotations one in four would be guessed.
     assert sum(after.rotations) > 0.9 * 12 * 6
     # No number depends on how the videos are batched.
-    again = skip_clip.ranking_accuracy(network, drifting(range(100, 112), False), 12, "cpu")
+    again = ranking_network.ranking_accuracy(network, drifting(range(100, 112), False), 12, "cpu")
     assert (again.hits, again.rotations) == (after.hits, after.rotations)
 
 
@@ -562,7 +567,7 @@ def test_similarity_maps_of_real_frames(shared_data):
     )
     context, targets = (torch.stack(frames) for frames in zip(*(samples[0, index] for index in (0, 1)), strict=True))
     for index, video in enumerate(videos):
-        first, after = skip_clip.drawn_indices(generator(0, 0, index, 1), 48, layout, training=False)
+        first, after = ranking_network.drawn_indices(generator(0, 0, index, 1), 48, layout, training=False)
         wanted = transforms.centre_crop(Files().frames(video.name, [first[-1]] + [t[0] for t in after]), 40)
         assert torch.equal(torch.cat([context[index, -1:], targets[index, :, 0]]), wanted)
     torch.manual_seed(0)
@@ -572,7 +577,9 @@ def test_similarity_maps_of_real_frames(shared_data):
     assert maps.shape == (2, 6, 2, 2)
     assert maps.std() > 0
     picture = (
-        skip_clip.similarity_picture(context, targets, maps).reshape(2, 2, 40, 7, 40, 3).transpose(0, 1, 3, 2, 4, 5)
+        ranking_network.similarity_picture(context, targets, maps)
+        .reshape(2, 2, 40, 7, 40, 3)
+        .transpose(0, 1, 3, 2, 4, 5)
     )
     assert (picture[:, 0, 1:] == targets[:, :, 0].numpy()).all()
     # The cell with the highest similarity of a video is the greenest and reddest of its corners, less the frame's half.
@@ -585,7 +592,7 @@ def test_similarity_picture():
     maps = torch.zeros(2, 3, 2, 2)
     maps[0, 1] = 1.0
     maps[1, 2, 0, 0] = -1.0
-    picture = skip_clip.similarity_picture(context, targets, maps)
+    picture = ranking_network.similarity_picture(context, targets, maps)
     assert picture.shape == (2 * 2 * 8, 4 * 8, 3)
     assert picture.dtype == np.uint8
     cells = picture.reshape(2, 2, 8, 4, 8, 3).transpose(0, 1, 3, 2, 4, 5)

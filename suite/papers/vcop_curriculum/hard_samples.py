@@ -2,7 +2,7 @@
 
 A converged network is asked for the order of several tuples of every training video; training goes on without the videos
 that it always ordered rightly and confidently. The task-based curriculum needs no code of its own: it is clip order
-prediction (suite/papers/vcop.py) that starts from the backbone of an easier one.
+prediction (suite/papers/vcop/clip_order.py) that starts from the backbone of an easier one.
 
 Shapes: V videos, E recorded epochs.
 """

@@ -15,8 +15,8 @@ from suite import checkpoints
 from suite.backbones.r3d import R3D
 from suite.errors import InputError
 from suite.evaluation import pictures
-from suite.papers import srop, view_synthesis
-from suite.papers.view_synthesis import Autoencoder, FlowEstimator, ViewSynthesisNetwork, warp
+from suite.papers.srop import segment_clips, segment_order, view_network, view_synthesis
+from suite.papers.srop.view_network import Autoencoder, FlowEstimator, ViewSynthesisNetwork, warp
 from suite.seeding import generator
 from suite.settings import Optimisation
 from suite.training import fit
@@ -55,7 +55,7 @@ class Data:
         return Crossing()
 
 
-def crossing(count: int, training: bool = True, **changes) -> srop.SegmentClips:
+def crossing(count: int, training: bool = True, **changes) -> segment_clips.SegmentClips:
     videos = [Named(str(video)) for video in range(count)]
     return view_synthesis.samples(Data(videos), videos, PRETRAINING | changes, VIDEO, seed=0, training=training)
 
@@ -129,8 +129,8 @@ def test_flow_has_the_direction_that_it_has_everywhere_here():
     flow = video_flow.flow(pixels, {"method": "dis"})
     assert float(flow[0, 0].median()) == pytest.approx(2, abs=0.2)
     clips = frames.transpose(0, 1)[None]
-    still = view_synthesis.photometric_loss(clips, torch.zeros(1, 2, 1, 40, 60))
-    assert float(view_synthesis.photometric_loss(clips, flow.transpose(0, 1)[None])) < 0.3 * float(still)
+    still = view_network.photometric_loss(clips, torch.zeros(1, 2, 1, 40, 60))
+    assert float(view_network.photometric_loss(clips, flow.transpose(0, 1)[None])) < 0.3 * float(still)
 
 
 # ---------------------------------------------------------------- losses
@@ -138,18 +138,18 @@ def test_flow_has_the_direction_that_it_has_everywhere_here():
 
 def test_charbonnier_losses_by_hand():
     penalty = (math.sqrt(0.09 + 1e-6) + math.sqrt(0.16 + 1e-6) + 2 * 1e-3) / 4
-    assert float(view_synthesis.charbonnier(torch.tensor([[0.3, -0.4], [0.0, 0.0]]))) == pytest.approx(penalty)
+    assert float(view_network.charbonnier(torch.tensor([[0.3, -0.4], [0.0, 0.0]]))) == pytest.approx(penalty)
     # One row of three pixels; the square moves by one to the right and the flow says so of it alone.
     clip = torch.zeros(1, 1, 2, 2, 3)
     clip[0, 0, 0, :, 0] = clip[0, 0, 1, :, 1] = 1.0
     flow = torch.zeros(1, 2, 1, 2, 3)
     still = (4 * math.sqrt(1 + 1e-6) + 2 * 1e-3) / 6
-    assert float(view_synthesis.photometric_loss(clip, flow)) == pytest.approx(still)
+    assert float(view_network.photometric_loss(clip, flow)) == pytest.approx(still)
     flow[0, 0, 0, :, 0] = 1.0
     # The pixel that the square has left is found; the one where it went still shows it.
     moved = (2 * math.sqrt(1 + 1e-6) + 4 * 1e-3) / 6
-    assert float(view_synthesis.photometric_loss(clip, flow)) == pytest.approx(moved)
-    assert float(view_synthesis.info_max_loss(flow, torch.zeros_like(flow))) == pytest.approx(
+    assert float(view_network.photometric_loss(clip, flow)) == pytest.approx(moved)
+    assert float(view_network.info_max_loss(flow, torch.zeros_like(flow))) == pytest.approx(
         (2 * math.sqrt(1 + 1e-6) + 10 * 1e-3) / 12
     )
 
@@ -158,19 +158,19 @@ def test_kl_and_similarity_by_hand():
     mean, log_variance = torch.tensor([[1.0, 0.0], [0.0, -2.0]]), torch.tensor([[0.0, math.log(4)], [0.0, 0.0]])
     # Nats of two clips: 1/2 and (4 - ln 4 - 1) / 2; 2. A mean over the clips, divided by the values of a clip.
     by_hand = (0.5 + (3 - math.log(4)) / 2 + 2) / 2 / 10
-    assert float(view_synthesis.kl_loss(mean, log_variance, 10)) == pytest.approx(by_hand)
+    assert float(view_network.kl_loss(mean, log_variance, 10)) == pytest.approx(by_hand)
     normal = torch.distributions.Normal
     nats = torch.distributions.kl_divergence(normal(mean, (log_variance / 2).exp()), normal(0.0, 1.0)).sum(1).mean()
-    assert float(view_synthesis.kl_loss(mean, log_variance, 1)) == pytest.approx(float(nats))
+    assert float(view_network.kl_loss(mean, log_variance, 1)) == pytest.approx(float(nats))
     views, clips = torch.tensor([[3.0, 4.0], [1.0, 0.0]]), torch.tensor([[4.0, 3.0], [0.0, 2.0]])
-    assert float(view_synthesis.similarity(views, clips)) == pytest.approx((24 / 25 + 0) / 2)
+    assert float(view_network.similarity(views, clips)) == pytest.approx((24 / 25 + 0) / 2)
 
 
 def test_targets_are_fixed():
     flow, view_flow = (torch.rand(1, 2, 1, 3, 3).requires_grad_() for _ in range(2))
-    view_synthesis.info_max_loss(flow, view_flow).backward()
+    view_network.info_max_loss(flow, view_flow).backward()
     features, view_features = (torch.rand(2, 5).requires_grad_() for _ in range(2))
-    view_synthesis.similarity(view_features, features).backward()
+    view_network.similarity(view_features, features).backward()
     assert flow.grad is None
     assert features.grad is None
     assert view_flow.grad.abs().sum() > 0
@@ -337,14 +337,14 @@ def test_one_optimiser_makes_the_steps_of_the_papers_two(make):
         query = transforms.coloured(transforms.to_network(batch[0][:, 0]), batch[1][:, 0])
         mean, log_variance = two.autoencoder.encode(query)
         view = two.autoencoder.decode(two.autoencoder.latent(mean, log_variance), query)
-        loss = view_synthesis.info_max_loss(two.flow(query), two.flow(view))
-        loss = loss + view_synthesis.kl_loss(mean, log_variance, query[0].numel())
-        loss = loss + view_synthesis.similarity(two.backbone(view), two.backbone(query))
+        loss = view_network.info_max_loss(two.flow(query), two.flow(view))
+        loss = loss + view_network.kl_loss(mean, log_variance, query[0].numel())
+        loss = loss + view_network.similarity(two.backbone(view), two.backbone(query))
         for optimiser in apart:
             optimiser.zero_grad()
         loss.backward()
         two.flow.zero_grad()
-        view_synthesis.photometric_loss(query, two.flow(query)).backward()
+        view_network.photometric_loss(query, two.flow(query)).backward()
         for optimiser in apart:
             optimiser.step()
     start = a_network().state_dict()
@@ -390,7 +390,7 @@ def test_samples_are_the_pretexts_queries():
     alone = crossing(5)
     videos = [Named(str(video)) for video in range(5)]
     contrast = PRETRAINING | {"contrastive_weight": 1.0}
-    pairs = srop.samples(Data(videos), videos, contrast, VIDEO, seed=0, training=True)
+    pairs = segment_order.samples(Data(videos), videos, contrast, VIDEO, seed=0, training=True)
     for index in range(5):
         clips, colours, order, rates = alone[3, index]
         two, their_colours, their_order, their_rates = pairs[3, index]
@@ -399,7 +399,9 @@ def test_samples_are_the_pretexts_queries():
         assert torch.equal(colours[0], their_colours[0])
         assert (order, rates.tolist()) == (their_order, their_rates.tolist())
     frames = {video.name: 12 for video in videos} | {"0": 0}
-    assert view_synthesis.eligible(videos, frames, PRETRAINING, VIDEO) == srop.eligible(videos, frames, contrast, VIDEO)
+    assert view_synthesis.eligible(videos, frames, PRETRAINING, VIDEO) == segment_order.eligible(
+        videos, frames, contrast, VIDEO
+    )
 
 
 # ---------------------------------------------------------------- learning
@@ -417,15 +419,15 @@ def test_flow_is_learnt_from_the_photometric_loss_alone():
 
     for step in range(80):
         seen = pairs(scene[torch.randint(32, (8,), generator=generator(step))])
-        loss = view_synthesis.photometric_loss(seen, estimator(seen))
+        loss = view_network.photometric_loss(seen, estimator(seen))
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
     unseen = pairs(scene[32:])
     with torch.no_grad():
         flow = estimator(unseen)
-        still = view_synthesis.photometric_loss(unseen, torch.zeros_like(flow))
-        assert float(view_synthesis.photometric_loss(unseen, flow)) < 0.4 * float(still)
+        still = view_network.photometric_loss(unseen, torch.zeros_like(flow))
+        assert float(view_network.photometric_loss(unseen, flow)) < 0.4 * float(still)
     u, v = flow.transpose(0, 1).flatten(1).median(1).values.tolist()
     assert u == pytest.approx(-1, abs=0.25)
     assert v == pytest.approx(1, abs=0.25)
@@ -446,8 +448,8 @@ def test_views_move_as_clips_do_and_look_otherwise(tmp_path):
         with torch.no_grad():
             view, flow = network.autoencoder(query), network.flow(query)
             still = network.flow(torch.full_like(query, 0.5))
-            found = view_synthesis.similarity(network.backbone(view), network.backbone(query))
-            losses = [float(view_synthesis.info_max_loss(flow, each)) for each in (network.flow(view), still)]
+            found = view_network.similarity(network.backbone(view), network.backbone(query))
+            losses = [float(view_network.info_max_loss(flow, each)) for each in (network.flow(view), still)]
         return *losses, float(found)
 
     *_, similar_before = measured()
@@ -498,7 +500,7 @@ def test_view_picture(tmp_path):
     still, moving = torch.zeros(2, 5, 16, 16), torch.zeros(2, 5, 16, 16)
     moving[0, 4] = 2.0
     for name, flows in (("a", (still, moving)), ("b", (still, moving)), ("c", (moving, still))):
-        view_synthesis.view_picture(clip, view, *flows, tmp_path / f"{name}.png")
+        view_network.view_picture(clip, view, *flows, tmp_path / f"{name}.png")
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
     assert (tmp_path / "a.png").read_bytes() != (tmp_path / "c.png").read_bytes()
     assert (tmp_path / "a.png").stat().st_size < 100_000
@@ -509,7 +511,7 @@ def test_view_picture(tmp_path):
             sheet[pictures.LINE + pictures.GAP + row * cell[0] + 80, pictures.GAP + column * cell[1] + 80]
             for row in range(4)
         ]
-        for column in range(view_synthesis.PICTURED)
+        for column in range(view_network.PICTURED)
     ]
     # Frames 1, 2, 4 and 5, the last of which has a next one; motion to the right is red, as in the other pictures.
     white, red = (255, 255, 255), (255, 0, 0)
@@ -520,6 +522,6 @@ def test_view_picture(tmp_path):
 
 def test_nothing_moves_in_a_picture_of_a_still_clip(tmp_path):
     clip, still = torch.zeros(4, 16, 16, 3, dtype=torch.uint8), torch.zeros(2, 3, 16, 16)
-    view_synthesis.view_picture(clip, torch.zeros(3, 4, 16, 16), still, still, tmp_path / "still.png")
+    view_network.view_picture(clip, torch.zeros(3, 4, 16, 16), still, still, tmp_path / "still.png")
     # Three frames have a next one.
     assert Image.open(tmp_path / "still.png").size[0] == 3 * (pictures.SIDE + pictures.GAP) + pictures.GAP

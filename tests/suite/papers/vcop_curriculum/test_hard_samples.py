@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from suite import backbones, checkpoints, recipe, training
 from suite.errors import DamagedError, InputError
-from suite.papers import vcop, vcop_curriculum
-from suite.papers.vcop_curriculum import HardSamples, Recorded
+from suite.papers.vcop import order_network
+from suite.papers.vcop_curriculum import hard_samples
+from suite.papers.vcop_curriculum.hard_samples import HardSamples, Recorded
 from suite.settings import Optimisation
 from suite.video import store
 from suite.video.clips import tuple_span
@@ -40,14 +41,16 @@ def source(tmp_path_factory):
 @pytest.fixture
 def network():
     torch.manual_seed(1)
-    built = vcop.ClipOrderNetwork(backbones.build("r3d", 4), tuple_length=3, hidden=8, dropout=0.5)
+    built = order_network.ClipOrderNetwork(backbones.build("r3d", 4), tuple_length=3, hidden=8, dropout=0.5)
     # Running statistics that differ from the initial ones.
     built.train()(torch.randint(0, 256, (4, 3, 4, 32, 32, 3), dtype=torch.uint8))
     return built
 
 
-def tuples(source, *, training=True, names=LENGTHS) -> vcop.ClipTuples:
-    return vcop.ClipTuples(source, [Named(name) for name in names], LENGTHS, crop=32, seed=0, training=training, **SPAN)
+def tuples(source, *, training=True, names=LENGTHS) -> order_network.ClipTuples:
+    return order_network.ClipTuples(
+        source, [Named(name) for name in names], LENGTHS, crop=32, seed=0, training=training, **SPAN
+    )
 
 
 def recorded(confidence: list[list[float]], right: list[list[bool]]) -> Recorded:
@@ -117,7 +120,7 @@ def test_a_higher_threshold_or_one_more_epoch_drops_no_other_video(found, one, o
 @pytest.mark.parametrize(("batch", "workers"), [(1, 0), (4, 0), (100, 0), (4, 1)])
 def test_recording_equals_one_tuple_at_a_time(source, network, batch, workers):
     asked, seen = tuples(source), []
-    found = vcop_curriculum.record(
+    found = hard_samples.record(
         network, asked, range(300, 303), batch, "cpu", lambda *at: seen.append(at), workers=workers
     )
     assert found.names == tuple(LENGTHS)
@@ -136,23 +139,23 @@ def test_recording_equals_one_tuple_at_a_time(source, network, batch, workers):
 def test_recording_moves_nothing(source, network):
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     network.train()
-    vcop_curriculum.record(network, tuples(source), range(2), 4, "cpu")
+    hard_samples.record(network, tuples(source), range(2), 4, "cpu")
     assert network.training
     assert network.head.dropout.training
     assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
 
 
 def test_each_epoch_asks_about_other_tuples(source, network):
-    found = vcop_curriculum.record(network, tuples(source), range(4), 4, "cpu")
+    found = hard_samples.record(network, tuples(source), range(4), 4, "cpu")
     assert all(len(set(row.tolist())) == 4 for row in found.confidence)
-    again = vcop_curriculum.record(network, tuples(source), [2, 0], 5, "cpu")
+    again = hard_samples.record(network, tuples(source), [2, 0], 5, "cpu")
     torch.testing.assert_close(again.confidence, found.confidence[:, [2, 0]])
 
 
 @pytest.mark.parametrize(("names", "epochs"), [([], range(3)), (LENGTHS, range(0))])
 def test_nothing_to_record_is_said_in_one_line(source, network, names, epochs):
     with pytest.raises(InputError, match="no training video, or no epoch"):
-        vcop_curriculum.record(network, tuples(source, names=names), epochs, 4, "cpu")
+        hard_samples.record(network, tuples(source, names=names), epochs, 4, "cpu")
 
 
 @given(records())
@@ -221,7 +224,7 @@ def test_a_judgement_of_other_videos_is_refused(source):
 def test_training_goes_on_with_the_hard_videos_alone(source, network, tmp_path):
     """The whole curriculum on seven videos: record, drop, train on; dropped videos are never read again."""
     everyone = tuples(source)
-    found = vcop_curriculum.record(network, everyone, range(10, 12), 4, "cpu")
+    found = hard_samples.record(network, everyone, range(10, 12), 4, "cpu")
     # A threshold between the videos, so that some are dropped whatever this untrained network says.
     found = Recorded(found.names, found.confidence, torch.ones_like(found.right))
     lowest = found.confidence.min(dim=1).values.sort().values
@@ -230,7 +233,7 @@ def test_training_goes_on_with_the_hard_videos_alone(source, network, tmp_path):
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     read: list[tuple[int, str]] = []
 
-    class Watched(vcop.ClipTuples):
+    class Watched(order_network.ClipTuples):
         def __getitem__(self, key):
             read.append((key[0], self.name(key[1])))
             return super().__getitem__(key)
@@ -257,7 +260,7 @@ def test_training_goes_on_with_the_hard_videos_alone(source, network, tmp_path):
 
 
 def test_an_easier_tasks_backbone_fits_a_harder_one_and_its_head_does_not(network):
-    harder = vcop.ClipOrderNetwork(backbones.build("r3d", 4), tuple_length=4, hidden=8, dropout=0.5)
+    harder = order_network.ClipOrderNetwork(backbones.build("r3d", 4), tuple_length=4, hidden=8, dropout=0.5)
     prefix = "backbone."
     handed_on = {k.removeprefix(prefix): t for k, t in network.state_dict().items() if k.startswith(prefix)}
     harder.backbone.load_state_dict(handed_on)
@@ -341,7 +344,7 @@ def test_tuples_of_the_tiny_scale_fit_the_generated_videos():
 
 
 def test_every_network_that_the_tables_name_is_in_the_recipe():
-    path = Path(__file__).parents[2] / "reference_tables" / "vcop-curriculum.toml"
+    path = Path(__file__).parents[4] / "reference_tables" / "vcop-curriculum.toml"
     tables = tomllib.loads(path.read_text(encoding="utf-8"))
     named: set[str] = set()
     for table in tables["table"] + tables["figure"]:

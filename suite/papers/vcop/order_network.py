@@ -7,7 +7,6 @@ Shapes: B tuples, N clips of a tuple, T frames, H x W pixels, D features.
 """
 
 import itertools
-from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -22,14 +21,6 @@ from suite.video import transforms
 def orders(tuple_length: int) -> list[tuple[int, ...]]:
     """All orders of a tuple's clips, lexicographic: for 3 clips 123, 132, 213, 231, 312, 321 (Fig. 2), from 0."""
     return list(itertools.permutations(range(tuple_length)))
-
-
-def long_enough(
-    videos: Sequence, frames: dict[str, int], *, clip_length: int, tuple_length: int, interval: int
-) -> list:
-    """The videos that a whole tuple fits into; the others are left out of the pretext task (authors' code)."""
-    span = clip_indices.tuple_span(tuple_length, clip_length, interval)
-    return [video for video in videos if frames[video.name] >= span]
 
 
 class ClipTuples(Dataset):
@@ -112,29 +103,3 @@ class ClipOrderNetwork(nn.Module):
         logits = self(clips)
         loss = nn.functional.cross_entropy(logits.float(), target)
         return Outcome(loss, (logits.argmax(1) == target).sum())
-
-
-def _span(pretraining: dict, video: dict) -> dict[str, int]:
-    return {
-        "clip_length": video["clip_length"],
-        "tuple_length": pretraining["tuple_length"],
-        "interval": pretraining["interval"],
-    }
-
-
-def eligible(videos: Sequence, frames: dict[str, int], pretraining: dict, video: dict) -> list:
-    """The videos that a recipe's pretraining can use."""
-    return long_enough(videos, frames, **_span(pretraining, video))
-
-
-def network(backbone: nn.Module, pretraining: dict, video: dict) -> ClipOrderNetwork:
-    """The network of a recipe's pretraining."""
-    head = {key: pretraining[key] for key in ("tuple_length", "hidden", "dropout")}
-    return ClipOrderNetwork(backbone, **head)
-
-
-def samples(data, videos: Sequence, pretraining: dict, video: dict, *, seed: int, training: bool) -> ClipTuples:
-    """The tuples of a recipe's pretraining. `data` holds frame counts and gives a source of resized frames."""
-    source = data.source(video["resize"])
-    common = {"crop": video["crop"], "seed": seed, "training": training}
-    return ClipTuples(source, videos, data.frames, **_span(pretraining, video), **common)

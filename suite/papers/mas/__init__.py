@@ -1,0 +1,1 @@
+"""MAS: motion and appearance statistics (Wang et al., CVPR 2019)."""

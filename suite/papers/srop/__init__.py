@@ -1,0 +1,1 @@
+"""srop: segment sampling rates and order, with contrast (TCSVT 2021)."""

@@ -1,0 +1,52 @@
+"""The task of VCOP: predict the order of shuffled clips (Xu et al., CVPR 2019, Sec. 3). order_network.py has samples and network."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from suite.video import clips as clip_indices
+
+if TYPE_CHECKING:
+    # Annotations alone: a task is known without torch.
+    from torch import nn
+
+    from suite.papers.vcop.order_network import ClipOrderNetwork, ClipTuples
+
+NAME = "clip-order"
+
+
+def long_enough(
+    videos: Sequence, frames: dict[str, int], *, clip_length: int, tuple_length: int, interval: int
+) -> list:
+    """The videos that a whole tuple fits into; the others are left out of the pretext task (authors' code)."""
+    span = clip_indices.tuple_span(tuple_length, clip_length, interval)
+    return [video for video in videos if frames[video.name] >= span]
+
+
+def _span(pretraining: dict, video: dict) -> dict[str, int]:
+    return {
+        "clip_length": video["clip_length"],
+        "tuple_length": pretraining["tuple_length"],
+        "interval": pretraining["interval"],
+    }
+
+
+def eligible(videos: Sequence, frames: dict[str, int], pretraining: dict, video: dict) -> list:
+    """The videos that a recipe's pretraining can use."""
+    return long_enough(videos, frames, **_span(pretraining, video))
+
+
+def network(backbone: "nn.Module", pretraining: dict, video: dict) -> "ClipOrderNetwork":
+    """The network of a recipe's pretraining."""
+    from suite.papers.vcop.order_network import ClipOrderNetwork
+
+    head = {key: pretraining[key] for key in ("tuple_length", "hidden", "dropout")}
+    return ClipOrderNetwork(backbone, **head)
+
+
+def samples(data, videos: Sequence, pretraining: dict, video: dict, *, seed: int, training: bool) -> "ClipTuples":
+    """The tuples of a recipe's pretraining. `data` holds frame counts and gives a source of resized frames."""
+    from suite.papers.vcop.order_network import ClipTuples
+
+    source = data.source(video["resize"])
+    common = {"crop": video["crop"], "seed": seed, "training": training}
+    return ClipTuples(source, videos, data.frames, **_span(pretraining, video), **common)

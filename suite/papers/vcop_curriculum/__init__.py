@@ -1,0 +1,1 @@
+"""VCOP with curricula (Xiao et al., TMM)."""
