@@ -4,11 +4,12 @@ import gc
 import json
 import math
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pydantic_core
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, GetPydanticSchema, ValidationError
 
 from harness import durable, files
 from harness.errors import UsageError
@@ -30,14 +31,14 @@ Count = Annotated[int, Field(ge=-(10**15), le=10**15)]
 LARGEST = 1e30
 
 
-def _no_number_is_nan(values: dict[str, float | None]) -> dict[str, float]:
+def _no_number_is_nan(values: dict[str, float | None]) -> Mapping[str, float | None]:
     """Null, and what has diverged, as nan."""
     if all(value is not None and -LARGEST <= value <= LARGEST for value in values.values()):
         return values
     return {name: _number(value) for name, value in values.items()}
 
 
-def _no_number_in_curve_is_nan(curves: dict[str, list[float | None]]) -> dict[str, list[float]]:
+def _no_number_in_curve_is_nan(curves: dict[str, list[float | None]]) -> Mapping[str, Sequence[float | None]]:
     if all(value is not None and -LARGEST <= value <= LARGEST for curve in curves.values() for value in curve):
         return curves
     return {name: [_number(value) for value in curve] for name, curve in curves.items()}
@@ -45,6 +46,20 @@ def _no_number_in_curve_is_nan(curves: dict[str, list[float | None]]) -> dict[st
 
 def _number(value: float | None) -> float:
     return math.nan if value is None or not -LARGEST <= value <= LARGEST else value
+
+
+def _in_the_file(form: Any) -> GetPydanticSchema:
+    """Read and written in another form than code sees: null in the file is nan in memory."""
+    return GetPydanticSchema(lambda _, handler: handler.generate_schema(form))
+
+
+Scores = Annotated[
+    dict[Metric, float], _in_the_file(Annotated[dict[Metric, float | None], AfterValidator(_no_number_is_nan)])
+]
+Curves = Annotated[
+    dict[Metric, list[float]],
+    _in_the_file(Annotated[dict[Metric, list[float | None]], AfterValidator(_no_number_in_curve_is_nan)]),
+]
 
 
 class Outcomes(BaseModel):
@@ -115,13 +130,13 @@ class Record(BaseModel):
     # the kind of device that computed the scores
     device_kind: Literal["cpu", "cuda"]
     # metric id -> value in the unit of its column (percent: 0..100)
-    scores: Annotated[dict[Metric, float | None], AfterValidator(_no_number_is_nan)]
+    scores: Scores
     # what was counted; harness/judging/validity.py says which names are checked against each other
     counts: dict[Name, Count]
     # per-video outcomes, where a score is a share of right answers
     outcomes: Outcomes | None = None
     # name -> one value per epoch, such as train_loss, validation_accuracy
-    curves: Annotated[dict[Metric, list[float | None]], AfterValidator(_no_number_in_curve_is_nan)] = {}
+    curves: Curves = {}
     # retrieval examples: {query, query_class, neighbours: [{video, class, correct}]}
     examples: list[dict[str, Any]] = []
     # names of test videos that are shorter than a clip: their clips repeat them from the start

@@ -9,9 +9,18 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    PrivateAttr,
+    ValidationError,
+    model_validator,
+)
 
 from harness import files
 from harness.errors import UsageError
@@ -75,6 +84,8 @@ EXACT_UNITS = frozenset({"millions", "gmacs", "count"})
 class _Written(float):
     """A float that remembers how the file writes it: trailing zeros are the precision that the paper prints."""
 
+    text: str
+
     def __new__(cls, text: str) -> "_Written":
         number = super().__new__(cls, text)
         number.text = text
@@ -126,7 +137,7 @@ class Row(_Part):
 
     @model_validator(mode="wrap")
     @classmethod
-    def _keep_texts(cls, data: Any, handler: Any) -> "Row":
+    def _keep_texts(cls, data: Any, handler: ModelWrapValidatorHandler["Row"]) -> "Row":
         row = handler(data)
         if isinstance(data, dict):
             row._texts = tuple(getattr(value, "text", str(value)) for value in data.get("values", ()))
@@ -385,19 +396,14 @@ def load_paper(path: Path) -> Paper:
 def _describe(error: ValidationError, content: dict[str, Any]) -> str:
     """The first fault of a file as "table2 row c3d_vcop: unknown key 'lable'"."""
     fault = error.errors()[0]
-    location = list(fault["loc"])
-    names, here = [], content
-    while location:
-        step = location.pop(0)
-        if step in ("tables", "figures", "columns", "rows") and location and isinstance(location[0], int):
-            number = location.pop(0)
-            here = here[step][number]
-            name = str(here.get("id", f"number {number + 1}")) if isinstance(here, dict) else f"number {number + 1}"
-            kind = {"tables": "table", "figures": "figure", "columns": "column", "rows": "row"}[step]
-            names.append(name if kind in ("table", "figure") and name.startswith(kind) else f"{kind} {name}")
-        else:
-            location = [step, *location]
-            break
+    location, here = fault["loc"], content
+    names = []
+    kinds: dict[int | str, str] = {"tables": "table", "figures": "figure", "columns": "column", "rows": "row"}
+    while len(location) > 1 and location[0] in kinds and isinstance(location[1], int):
+        kind, number = kinds[location[0]], location[1]
+        here, location = here[f"{kind}s"][number], location[2:]
+        name = str(here.get("id", f"number {number + 1}")) if isinstance(here, dict) else f"number {number + 1}"
+        names.append(name if kind in ("table", "figure") and name.startswith(kind) else f"{kind} {name}")
     place = " ".join(names) or "paper"
     # Unions add the branch that was tried to the location; the key itself is its first part.
     key = str(location[0]) if location else ""
@@ -436,7 +442,10 @@ def _refuse_repeats(what: str, names: list[str]) -> None:
         seen.add(name)
 
 
-def _pick(parts: tuple[Any, ...], wanted: str, complaint: str) -> Any:
+_Named = TypeVar("_Named", Row, Column, Table)
+
+
+def _pick(parts: tuple[_Named, ...], wanted: str, complaint: str) -> _Named:
     for part in parts:
         if part.id == wanted:
             return part

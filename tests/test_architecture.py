@@ -173,5 +173,5 @@ def test_the_environments_that_the_readme_names_exist():
     papers = [
         f"reproduce-{path.parent.name.replace('_', '-')}" for path in (ROOT / "suite" / "papers").glob("*/recipe.toml")
     ]
-    for name in ("shared", "lint", "tests", "bench", "regression", "report", *papers):
+    for name in ("shared", "lint", "types", "tests", "bench", "regression", "report", *papers):
         assert f"[testenv:{name}]" in lines

@@ -148,6 +148,10 @@ class _File(BaseModel):
     claim: list[Claim] = []
 
 
+# Paper, table, row and column: the name of a cell among all.
+_Key = tuple[str, str, str, str]
+
+
 def _load_file(path: Path) -> list[Claim]:
     content = files.toml(path)
     try:
@@ -175,10 +179,11 @@ def _load_file(path: Path) -> list[Claim]:
 def _describe(error: ValidationError, content: dict[str, Any]) -> str:
     """The first fault of a file as "claim top1_gain: missing key 'where'"."""
     fault = error.errors()[0]
-    place, location = "", list(fault["loc"])
-    if location[0] == "claim" and len(location) > 1:
-        entry = content["claim"][location[1]]
-        name = entry.get("id", f"number {location[1] + 1}") if isinstance(entry, dict) else f"number {location[1] + 1}"
+    place, location = "", fault["loc"]
+    if location[0] == "claim" and len(location) > 1 and isinstance(location[1], int):
+        number = location[1]
+        entry = content["claim"][number]
+        name = entry.get("id", f"number {number + 1}") if isinstance(entry, dict) else f"number {number + 1}"
         place, location = f"claim {name}: ", location[2:]
     elif location[0] == "sets" and len(location) > 1:
         place, location = "sets: ", location[1:]
@@ -217,7 +222,7 @@ def evaluate(
     papers' cells, where other results of the same papers are evaluated, too.
     Raises UsageError as ``holds_as_printed`` does.
     """
-    judged = {(one.paper, one.table, one.row, one.column): one for one in judgements}
+    judged: dict[_Key, Judgement] = {(one.paper, one.table, one.row, one.column): one for one in judgements}
     named = {key for one in judged.values() for key in one.records}
     runs = {key: record for record in records if (key := record.key()) in named} if named else {}
     results = _Results(judged, runs)
@@ -248,11 +253,12 @@ class _Mean:
 class _Results:
     """What was measured: of each cell its mean, and the draws of it, worked out once for all claims."""
 
-    def __init__(self, judged: Mapping[tuple[str, ...], Judgement], runs: Mapping[str, Record]):
+    def __init__(self, judged: Mapping[_Key, Judgement], runs: Mapping[str, Record]):
         self.judged, self.runs = judged, runs
-        self._means: dict[tuple[str, ...], _Mean] = {}
-        self._paired: dict[tuple[str, ...], np.ndarray] = {}
-        self._rows: dict[tuple, list[np.ndarray]] = {}
+        self._means: dict[_Key, _Mean] = {}
+        self._paired: dict[_Key, np.ndarray] = {}
+        # By name of a row and its runs.
+        self._rows: dict[tuple[str, tuple[tuple[int, int], ...]], list[np.ndarray]] = {}
 
     def judgement(self, cell: Cell) -> Judgement | None:
         return self.judged.get(_key(cell))
@@ -264,13 +270,12 @@ class _Results:
             self._means[key] = _measured(cell, self.judged[key], self.runs)
         return self._means[key]
 
-    def paired(self, cell: Cell) -> np.ndarray:
+    def paired(self, cell: Cell, deviations: Mapping[tuple[int, int], float]) -> np.ndarray:
         """[DRAWS] standard normals of a cell whose deviations are known: those of its runs, weighted."""
         key = _key(cell)
         if key not in self._paired:
-            deviations = self.mean(cell).deviations
             size = math.sqrt(math.fsum(deviation**2 for deviation in deviations.values()))
-            row = f"{cell.table}.{cell.row}", *deviations
+            row = f"{cell.table}.{cell.row}", tuple(deviations)
             if row not in self._rows:
                 self._rows[row] = [_normals(f"{row[0]} {run}") for run in deviations]
             # Run after run, not a product of matrices, whose sums come out differently on different processors.
@@ -280,7 +285,7 @@ class _Results:
         return self._paired[key]
 
 
-def _key(cell: Cell) -> tuple[str, str, str, str]:
+def _key(cell: Cell) -> _Key:
     return cell.paper, cell.table, cell.row, cell.column
 
 
@@ -292,13 +297,12 @@ def _evaluate(claim: Claim, cells: "Cells", results: _Results) -> ClaimResult:
     unknown_spread = 0  # most seeds that tell no spread
     for name, cell in named.items():
         judgement = results.judgement(cell)
-        ours = judgement.ours if judgement and judgement.verdict != "INVALID" else None
-        if ours is not None and math.isfinite(ours) and cell.source == "own":
+        if judgement is not None and cell.source == "own" and _has_a_result(judgement):
             mean, measured = results.mean(cell), True
             elsewhere |= not _as_in_the_paper(judgement)
             if math.isnan(mean.standard_error):
                 unknown_spread = max(unknown_spread, mean.seeds)
-            evidence.append(f"{name} = {_text(cell, judgement)}")
+            evidence.append(f"{name} = {_text(cell, mean.value, judgement)}")
         elif cell.source == "cited" and not math.isnan(cell.value):
             mean, cited = _Mean(cell.value), True
             evidence.append(f"{name} = {cell.value:g} (printed, cited)")
@@ -308,6 +312,7 @@ def _evaluate(claim: Claim, cells: "Cells", results: _Results) -> ClaimResult:
             continue
         means[name] = mean
 
+    verdict: Literal["HOLDS", "FAILS", "UNDECIDED", "NOT MEASURED"]
     probability, seeds_needed, seeds = None, None, 0
     if not measured and not missing:
         missing = True
@@ -329,6 +334,11 @@ def _evaluate(claim: Claim, cells: "Cells", results: _Results) -> ClaimResult:
         claim.paper, claim.id, claim.statement, claim.where, claim.printed_holds,
         verdict, probability, seeds_needed, evidence, claim.note, seeds,
     )  # fmt: skip
+
+
+def _has_a_result(judgement: Judgement) -> bool:
+    """Whether a number of ours is there that can be believed."""
+    return judgement.verdict != "INVALID" and judgement.ours is not None and math.isfinite(judgement.ours)
 
 
 def _as_in_the_paper(judgement: Judgement) -> bool:
@@ -358,18 +368,20 @@ def _seeds_needed(sampler: "_Sampler") -> int | None:
 
 
 def _measured(cell: Cell, judgement: Judgement, runs: Mapping[str, Record]) -> _Mean:
+    ours = judgement.ours
+    assert ours is not None  # only cells with a result are asked for
     if cell.unit in EXACT_UNITS:  # sizes and counts do not depend on a seed
-        return _Mean(judgement.ours)
+        return _Mean(ours)
     seeds, splits = judgement.seeds, len(judgement.per_split)
     if judgement.half_width is None:
-        return _Mean(judgement.ours, math.nan, seeds=seeds, splits=splits)
+        return _Mean(ours, math.nan, seeds=seeds, splits=splits)
     if _prior(judgement):
-        return _Mean(judgement.ours, judgement.half_width / quantile(0.975, math.inf), math.inf, seeds, splits)
+        return _Mean(ours, judgement.half_width / quantile(0.975, math.inf), math.inf, seeds, splits)
     freedom = max(1, len(judgement.records) - splits)
     error = judgement.half_width / quantile(0.975, freedom)
     # Two runs of one split always correlate perfectly, so they tell nothing.
     deviations = _deviations(cell, judgement, runs) if freedom >= 2 else None
-    return _Mean(judgement.ours, error, freedom, seeds, splits, deviations)
+    return _Mean(ours, error, freedom, seeds, splits, deviations)
 
 
 def _prior(judgement: Judgement) -> bool:
@@ -386,16 +398,16 @@ def _deviations(cell: Cell, judgement: Judgement, runs: Mapping[str, Record]) ->
     return {run: score - judgement.per_split[run[0]] for run, score in scores.items()}
 
 
-def _text(cell: Cell, judgement: Judgement) -> str:
+def _text(cell: Cell, ours: float, judgement: Judgement) -> str:
     """42.1 [40.9 to 43.3] (95 %, 3 seeds)"""
     remarks = [f"{judgement.seeds} seed{'s' if judgement.seeds != 1 else ''}"]
     digits = ".1f" if cell.unit == "percent" else ".4g"
-    text = f"{judgement.ours:{digits}}"
+    text = f"{ours:{digits}}"
     if cell.unit not in EXACT_UNITS:
         if judgement.half_width is None:
             remarks.append("spread unknown")
         else:
-            low, high = judgement.ours - judgement.half_width, judgement.ours + judgement.half_width
+            low, high = ours - judgement.half_width, ours + judgement.half_width
             text += f" [{low:{digits}} to {high:{digits}}]"
             remarks = ["95 %", *remarks, *(["prior spread"] if _prior(judgement) else [])]
     if judgement.missing:
@@ -505,7 +517,7 @@ class _Sampler:
         self.normals: dict[str, np.ndarray] = {}
         for name, mean in uncertain.items():
             if mean.deviations:
-                own = shared = results.paired(named[name])
+                own = shared = results.paired(named[name], mean.deviations)
             else:
                 own, shared = _normals(name), _normals(self._row(name))
             self.normals[name] = np.stack([own, shared]) if correlation_unknown else own[None]

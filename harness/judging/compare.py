@@ -233,7 +233,7 @@ def _tolerance(cell: Cell) -> float:
 def _judge_exact(cell: Cell, measured: list[_Kept]) -> dict[str, Any]:
     """The fields of the judgement of a number without noise."""
     ours = measured[0].record.scores[cell.metric]
-    found = {"ours": ours, "seeds": len({one.record.seed for one in measured})}
+    found: dict[str, Any] = {"ours": ours, "seeds": len({one.record.seed for one in measured})}
     if math.isnan(cell.value):
         return found | {"verdict": "NOT COMPARABLE", "reason": "the paper prints no value"}
     # The protocol "cost" counts the paper's networks and clips at every scale.
@@ -291,7 +291,7 @@ def _judge_noisy(
         flags.append(
             "one seed: prior spread" if degrees == 0 else f"{'equal' if variance == 0 else 'few'} seeds: prior spread"
         )
-    found = {
+    found: dict[str, Any] = {
         "ours": ours,
         "sd": math.sqrt(variance) if degrees else None,
         "half_width": statistics.half_width(spread.ours_variance, spread.degrees) if spread else None,
@@ -310,7 +310,8 @@ def _judge_noisy(
         difference = ours - cell.value if len(per_split) == len(by_split) else None
         first = ", ".join(missing[:3]) + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
         return found | {"difference": difference, "verdict": "INCOMPLETE", "reason": f"missing: {first}"}
-    return found | _compare(cell, ours, spread, found["flags"])
+    assert spread is not None  # a printed number has a tolerance, and that a prior
+    return found | _compare(cell, ours, spread, tuple(flags))
 
 
 def _compare(cell: Cell, ours: float, spread: statistics.Spread, flags: tuple[str, ...]) -> dict[str, Any]:
@@ -385,15 +386,15 @@ def _shares_pretraining(measured: list[_Kept]) -> bool:
 def _video_interval(
     metric: str, by_split: list[list[_Kept]], clusters: dict[tuple[tuple[str, ...], ...], statistics.Clusters]
 ) -> tuple[float, float] | None:
-    if any(one.record.outcomes is None or metric not in one.record.outcomes.hits for runs in by_split for one in runs):
+    outcomes = [[found for one in runs if (found := one.record.outcomes) and metric in found.hits] for runs in by_split]
+    if [*map(len, outcomes)] != [*map(len, by_split)]:
         return None
     # The seeds of a split scored the same videos; the columns of a row and most rows of a table share them, too.
-    first = [runs[0] for runs in by_split]
-    groups = tuple(tuple(one.record.outcomes.groups) for one in first)
+    groups = tuple(tuple(runs[0].groups) for runs in outcomes)
     if groups not in clusters:
         clusters[groups] = statistics.cluster(groups)
-    hits = [_mean([one.record.outcomes.hits[metric] for one in runs]) for runs in by_split]
-    return statistics.video_interval(clusters[groups], hits, [one.record.outcomes.trials for one in first])
+    hits = [_mean([one.hits[metric] for one in runs]) for runs in outcomes]
+    return statistics.video_interval(clusters[groups], hits, [runs[0].trials for runs in outcomes])
 
 
 def _mean(runs: list[list[int]]) -> np.ndarray:
@@ -403,7 +404,7 @@ def _mean(runs: list[list[int]]) -> np.ndarray:
         counts = np.frombuffer(b"".join(map(bytes, runs)), np.uint8).reshape(len(runs), -1)
     except ValueError:
         counts = np.array(runs)
-    return counts.sum(axis=0) / len(runs)
+    return np.asarray(counts.sum(axis=0) / len(runs))
 
 
 def _current(measured: list[_Kept], protocol_versions: dict[str, int]) -> tuple[list[_Kept], list[str]]:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, ValidationError, model_validator
 
@@ -66,15 +67,20 @@ class Trained(_Table):
         return self
 
 
+Exact = StrictInt | StrictStr | list[StrictInt]
+# Kind -> name -> an exact number, or what is above for the others.
+Results = dict[str, dict[str, Any]]
+
+
 class Golden(_Table):
     """The golden numbers of one paper, by kind and name."""
 
     paper: str
-    exact: dict[str, StrictInt | StrictStr | list[StrictInt]] = {}
+    exact: dict[str, Exact] = {}
     near: dict[str, Near] = {}
     trained: dict[str, Trained] = {}
 
-    def numbers(self) -> dict[str, object]:
+    def numbers(self) -> dict[str, Exact | Near | Trained]:
         """Every golden number by its id."""
         return {f"{kind}/{name}": number for kind in KINDS for name, number in getattr(self, kind).items()}
 
@@ -119,7 +125,7 @@ def load(path: Path) -> Golden:
     return golden
 
 
-def judge(golden: Golden, results: dict[str, dict]) -> list[Verdict]:
+def judge(golden: Golden, results: Results) -> list[Verdict]:
     """Hold results against golden numbers: a verdict for each number that either side has, in the order of the file."""
     found = {f"{kind}/{name}": value for kind in KINDS for name, value in results[kind].items()}
     expected = golden.numbers()
@@ -128,7 +134,7 @@ def judge(golden: Golden, results: dict[str, dict]) -> list[Verdict]:
     return verdicts + [Verdict(golden.paper, key, False, "has no golden number: bless it") for key in new]
 
 
-def _judge(paper: str, key: str, number: object, found: object) -> Verdict:
+def _judge(paper: str, key: str, number: Exact | Near | Trained, found: Any) -> Verdict:
     if found is None:
         return Verdict(paper, key, False, "its result is missing")
     if isinstance(number, Near):
@@ -158,7 +164,7 @@ def checked_reason(reason: str) -> str:
 
 
 def bless(
-    tables: Path, paper: str, results: dict[str, dict], reason: str, measured: dict[str, dict[str, float]] | None = None
+    tables: Path, paper: str, results: Results, reason: str, measured: dict[str, dict[str, float]] | None = None
 ) -> list[str]:
     """Take results as the golden numbers of a paper: write `golden/<paper>.toml` and a line in `CHANGES`.
 
@@ -195,7 +201,7 @@ def bless(
     return changes
 
 
-def _refuse_broken(results: dict[str, dict], measured: dict[str, dict[str, float]]) -> None:
+def _refuse_broken(results: Results, measured: dict[str, dict[str, float]]) -> None:
     """Raise UsageError for the first result that is not finite."""
     numbers = {f"exact/{name}": value for name, value in results["exact"].items()}
     numbers |= {f"{kind}/{name}": found["value"] for kind in KINDS[1:] for name, found in results[kind].items()}
@@ -234,7 +240,7 @@ def _margin(measured: dict[str, float], chance: float) -> float:
     return max(high - low, LEAST_MARGIN * (low - chance))
 
 
-def _changes(old: dict[str, object], new: dict[str, object]) -> Iterator[str]:
+def _changes(old: dict[str, Exact | Near | Trained], new: dict[str, Exact | Near | Trained]) -> Iterator[str]:
     for key in old | new:
         if key not in old:
             yield f"{key}: new, {_brief(new[key])}"

@@ -37,9 +37,15 @@ STEPS = 5_000  # nodes visited in one evaluation
 SLACK = 1e-9  # decimal fractions are not exact in binary
 
 Look = Callable[[str, str], np.ndarray]  # (V, M or R; the name) -> [draws], or [columns, draws] for R
+_Operation = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
-_ARITHMETIC = {ast.Add: np.add, ast.Sub: np.subtract, ast.Mult: np.multiply, ast.Div: np.divide}
-_COMPARISON = {
+_ARITHMETIC: dict[type[ast.operator], _Operation] = {
+    ast.Add: np.add,
+    ast.Sub: np.subtract,
+    ast.Mult: np.multiply,
+    ast.Div: np.divide,
+}
+_COMPARISON: dict[type[ast.cmpop], _Operation] = {
     ast.Lt: operator.lt,
     ast.LtE: operator.le,
     ast.Gt: operator.gt,
@@ -47,13 +53,17 @@ _COMPARISON = {
     ast.Eq: operator.eq,
     ast.NotEq: operator.ne,
 }
+_OF_TRUTHS: dict[str, Callable[..., Any]] = {"all": np.all, "any": np.any}
+_OF_NUMBERS: dict[str, Callable[..., Any]] = {"sum": np.sum, "mean": np.mean, "min": np.min, "max": np.max}
 # name -> (fewest, most) arguments
 _FUNCTIONS = {"V": (1, 1), "M": (1, 1), "R": (1, 1), "near": (2, 3), "inc": (1, 1), "dec": (1, 1), "corr": (2, 2)}
 _FUNCTIONS |= {"argmax": (1, 1), "factorial": (1, 1), "len": (1, 1), "all": (1, 1), "any": (1, 1), "sum": (1, 1)}
 _FUNCTIONS |= {"mean": (1, 1), "min": (1, 20), "max": (1, 20)}
-_NODES = (ast.Expression, ast.BoolOp, ast.And, ast.Or, ast.UnaryOp, ast.Not, ast.USub, ast.BinOp, ast.Compare, ast.Call)
-_NODES += (ast.Constant, ast.Name, ast.Load, ast.Store, ast.Tuple, ast.List, ast.Subscript, ast.Slice)
-_NODES += (ast.GeneratorExp, ast.ListComp, ast.comprehension, *_ARITHMETIC, *_COMPARISON)
+_NODES: tuple[type[ast.AST], ...] = (
+    *(ast.Expression, ast.BoolOp, ast.And, ast.Or, ast.UnaryOp, ast.Not, ast.USub, ast.BinOp, ast.Compare, ast.Call),
+    *(ast.Constant, ast.Name, ast.Load, ast.Store, ast.Tuple, ast.List, ast.Subscript, ast.Slice),
+    *(ast.GeneratorExp, ast.ListComp, ast.comprehension, *_ARITHMETIC, *_COMPARISON),
+)
 
 
 class RelationError(ValueError):
@@ -68,7 +78,7 @@ class Relation:
 
     def uses(self, function: str) -> bool:
         """Whether it calls that function anywhere."""
-        return any(isinstance(node, ast.Call) and node.func.id == function for node in ast.walk(self._tree))
+        return any(isinstance(node, ast.Call) and _called_by(node) == function for node in ast.walk(self._tree))
 
     def truth(self, look: Look) -> np.ndarray:
         """Whether the relation holds, as booleans [draws] ([1] when everything in it is certain).
@@ -87,6 +97,12 @@ class Relation:
         return _Unrolling(self._sets).value(self._tree, {})
 
 
+def _called_by(node: ast.Call) -> str:
+    """The name of the function; `_check` lets no other kind of call through."""
+    assert isinstance(node.func, ast.Name)
+    return node.func.id
+
+
 def _parsed(text: str, sets: Mapping[str, Any]) -> ast.expr:
     if len(text) > LONGEST:
         raise RelationError(f"longer than {LONGEST} characters")
@@ -99,7 +115,8 @@ def _parsed(text: str, sets: Mapping[str, Any]) -> ast.expr:
     except (RecursionError, MemoryError, ValueError, Warning):
         raise RelationError("too deep or not text") from None
     waiting: list[tuple[ast.AST, int]] = [(tree, 0)]  # a stack of our own, so that no depth can exhaust Python's
-    names, bound = set(), set()
+    names: set[str] = set()
+    bound: set[str] = set()
     while waiting:
         node, depth = waiting.pop()
         if depth > DEEPEST:
@@ -169,7 +186,7 @@ class _Unrolling:
             raise RelationError(f"{type(node).__name__} is out of place")
         return handle(self, node, loop)
 
-    def _constant(self, node: ast.Constant, loop: dict[str, Any]) -> str | int | float:
+    def _constant(self, node: ast.Constant, loop: dict[str, Any]) -> Any:
         return node.value
 
     def _name(self, node: ast.Name, loop: dict[str, Any]) -> Any:
@@ -204,10 +221,11 @@ class _Unrolling:
             raise RelationError("a loop goes over a list")
         results = []
         for item in items:
-            names, parts = ([target], [item]) if isinstance(target, ast.Name) else (target.elts, item)
+            names, parts = (target.elts, item) if isinstance(target, ast.Tuple) else ([target], [item])
             if not isinstance(parts, list) or len(parts) != len(names):
                 raise RelationError("a loop's variables do not match the items of its list")
-            inner = loop | {name.id: part for name, part in zip(names, parts, strict=True)}
+            named = zip(names, parts, strict=True)
+            inner = loop | {name.id: part for name, part in named if isinstance(name, ast.Name)}
             results += self._loop(node, level + 1, inner)
         return results
 
@@ -228,7 +246,7 @@ class _Unrolling:
         return _item_of(place, items) if isinstance(items, list) else _later(partial(_item_of, place), items)
 
     def _call(self, node: ast.Call, loop: dict[str, Any]) -> Any:
-        kind, arguments = node.func.id, [self.value(argument, loop) for argument in node.args]
+        kind, arguments = _called_by(node), [self.value(argument, loop) for argument in node.args]
         if kind in ("V", "M", "R"):
             name = _filled(arguments[0], loop)
             return lambda look: look(kind, name)
@@ -251,7 +269,7 @@ _HANDLERS: dict[type, Callable[[_Unrolling, Any, dict[str, Any]], Any]] = {
 }
 
 
-def _later(operation: Callable, *parts: Any) -> Any:
+def _later(operation: Callable[..., Any], *parts: Any) -> Any:
     """What the operation makes of its parts, or a function of `look` that gives it, where a part waits for numbers."""
     if not any(map(_waits, parts)):
         return operation(*parts)
@@ -269,7 +287,7 @@ def _settled(value: Any, look: Look) -> Any:
     return value(look) if callable(value) else value
 
 
-def _joined(join: Callable, first: Any, *others: Any) -> np.ndarray:
+def _joined(join: _Operation, first: Any, *others: Any) -> np.ndarray:
     truth = _truths(first)
     for other in others:
         truth = _broadcast(join, truth, _truths(other))
@@ -284,11 +302,11 @@ def _minus(value: Any) -> np.ndarray:
     return -_numbers(value)
 
 
-def _combined(operation: Callable, left: Any, right: Any) -> np.ndarray:
+def _combined(operation: _Operation, left: Any, right: Any) -> np.ndarray:
     return _broadcast(operation, _numbers(left), _numbers(right))
 
 
-def _compared(kinds: list[Callable], *values: Any) -> np.ndarray:
+def _compared(kinds: list[_Operation], *values: Any) -> np.ndarray:
     numbers = [_numbers(value) for value in values]
     truth, *others = (
         _broadcast(kind, left, right) for kind, (left, right) in zip(kinds, pairwise(numbers), strict=True)
@@ -308,11 +326,10 @@ def _item_of(place: int | slice, items: Any) -> Any:
 
 def _called(name: str, *arguments: Any) -> Any:
     """A function of the language, but for those that look numbers up."""
-    if name in ("all", "any"):
-        return _over_items(np.all if name == "all" else np.any, _truths(arguments[0]))
-    if name in ("sum", "mean", "min", "max"):
-        reduce = {"sum": np.sum, "mean": np.mean, "min": np.min, "max": np.max}[name]
-        return _over_items(reduce, _numbers(arguments[0] if len(arguments) == 1 else list(arguments)))
+    if name in _OF_TRUTHS:
+        return _over_items(_OF_TRUTHS[name], _truths(arguments[0]))
+    if name in _OF_NUMBERS:
+        return _over_items(_OF_NUMBERS[name], _numbers(arguments[0] if len(arguments) == 1 else list(arguments)))
     if name == "near":
         gap = np.abs(_broadcast(np.subtract, _numbers(arguments[0]), _numbers(arguments[1])))
         return _broadcast(operator.le, gap, _numbers(arguments[2] if len(arguments) == 3 else 0.05) + SLACK)
@@ -374,17 +391,17 @@ def stacked(items: list[np.ndarray]) -> np.ndarray:
     return np.array(np.broadcast_arrays(*items) if len({item.shape for item in items}) > 1 else items)
 
 
-def _broadcast(operation: Callable, left: np.ndarray, right: np.ndarray) -> np.ndarray:
+def _broadcast(operation: _Operation, left: np.ndarray, right: np.ndarray) -> np.ndarray:
     try:
         return operation(left, right)
     except ValueError:
         raise RelationError("combines rows of different lengths") from None
 
 
-def _over_items(reduce: Callable, items: np.ndarray) -> np.ndarray:
+def _over_items(reduce: Callable[..., Any], items: np.ndarray) -> np.ndarray:
     if items.ndim < 2:
         raise RelationError("all, any, sum, mean, min and max take a list")
-    return reduce(items, axis=tuple(range(items.ndim - 1)))
+    return np.asarray(reduce(items, axis=tuple(range(items.ndim - 1))))
 
 
 def _series(value: Any, name: str) -> np.ndarray:
@@ -399,4 +416,4 @@ def _correlation(left: np.ndarray, right: np.ndarray) -> np.ndarray:
     if len(left) != len(right):
         raise RelationError("corr takes two lists of one length")
     left, right = left - left.mean(axis=0), right - right.mean(axis=0)
-    return (left * right).sum(axis=0) / np.sqrt((left**2).sum(axis=0) * (right**2).sum(axis=0))
+    return np.asarray((left * right).sum(axis=0) / np.sqrt((left**2).sum(axis=0) * (right**2).sum(axis=0)))

@@ -65,8 +65,7 @@ def seed_spread(scores: Sequence[Sequence[float]], prior_sd: float | None) -> Sp
 
     scores: as in pooled_variance.
     """
-    variance, degrees = pooled_variance(scores)
-    variance, degrees, prior = _with_prior(variance, degrees, prior_sd)
+    variance, degrees, prior = _with_prior(*pooled_variance(scores), prior_sd)
     if math.isnan(variance):
         return None
     splits = len(scores)
@@ -80,8 +79,7 @@ def shared_seed_spread(scores: Sequence[float], prior_sd: float | None) -> Sprea
     The prior is the spread of a run on one split. How much of that the splits share is unknown, so it is not divided
     by their number. None as in seed_spread.
     """
-    variance, degrees = pooled_variance([scores])
-    variance, degrees, prior = _with_prior(variance, degrees, prior_sd)
+    variance, degrees, prior = _with_prior(*pooled_variance([scores]), prior_sd)
     if math.isnan(variance):
         return None
     return Spread(variance, variance / len(scores), degrees, prior)

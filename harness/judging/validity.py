@@ -67,8 +67,7 @@ def _record_faults(record: Record) -> Iterator[str]:
     if record.protocol in WHOLE:
         if record.scope == "full" and not counts.keys() >= {"listed", "decoded", "total"}:
             yield _uncounted(counts)
-        decoded = counts.get("decoded", total)
-        if total and (decoded < 1 or total % decoded):
+        if total and ((decoded := counts.get("decoded", total)) < 1 or total % decoded):
             yield f"total is {total}, no multiple of the {decoded} videos decoded"
     elif record.protocol == "order-accuracy" and record.outcomes is None and (total or 0) > counts.get("decoded", 0):
         yield f"total is {total} of {counts.get('decoded', 0)} videos decoded"
