@@ -269,7 +269,7 @@ def _random_to_pretrained(section: Section) -> Figure | None:
     panels = []
     for table in few or tables[:1]:
         for column in table.columns[:3]:
-            lines = []
+            lines: list[Line] = []
             for random, row in pairs(table):
                 before = section.judgements[table.id, random.id, column.id]
                 after = section.judgements[table.id, row.id, column.id]
@@ -306,6 +306,7 @@ def _slopes(section: Section, panels: list[Panel], what: str, alt: str) -> Figur
 def _slope(
     label: str, left: float, left_sd: float | None, right: Judgement, colour: int, name: str, column: Column
 ) -> Line:
+    assert right.ours is not None  # slopes end in a result
     spreads = (left_sd, right.sd)
     digits = ".1f" if column.unit == "percent" else ".3g"
     y = (rounded(left), rounded(right.ours))

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from harness import files
 from harness.errors import UsageError
@@ -12,7 +13,7 @@ from harness.tables import Paper
 FORMATS = ("json", "csv", "parquet")
 
 
-def cells(papers: dict[str, Paper]) -> list[dict]:
+def cells(papers: dict[str, Paper]) -> list[dict[str, Any]]:
     """Every cell of every table as {paper, table, row, column, value, printed, source}; value is nan where none is printed."""
     return [
         {name: getattr(cell, name) for name in ("paper", "table", "row", "column", "value", "printed", "source")}
@@ -21,7 +22,7 @@ def cells(papers: dict[str, Paper]) -> list[dict]:
     ]
 
 
-def scores(records: Iterable[Record]) -> list[dict]:
+def scores(records: Iterable[Record]) -> list[dict[str, Any]]:
     """Every score of every record, one row a score, with what identifies it."""
     identity = ("paper", "table", "row", "dataset", "split", "seed", "scale", "scope", "fingerprint", "recipe_hash")
     return [
@@ -38,7 +39,7 @@ def scores(records: Iterable[Record]) -> list[dict]:
     ]
 
 
-def write(rows: list[dict], form: str, out: Path | None) -> None:
+def write(rows: list[dict[str, Any]], form: str, out: Path | None) -> None:
     """Write rows as json, csv or parquet. Raises UsageError for another form, parquet without a file, or a path that no
     file can be written to."""
     if form not in FORMATS:

@@ -19,6 +19,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.container import BarContainer
+    from matplotlib.figure import Figure as Canvas
+    from matplotlib.lines import Line2D
+
+    Handle = Line2D | BarContainer
 
 # Raised when the same data is to be drawn in another way: every committed picture is then stale.
 STYLE_VERSION = 2
@@ -190,7 +199,7 @@ def _named_width(panel: Panel) -> float:
     return max(0, max((len(words) for _, words in panel.ticks), default=0) * 8 / 72 * 0.62 - LEFT + 0.2)
 
 
-def _layout(figure: Figure):
+def _layout(figure: Figure) -> "Canvas":
     from matplotlib.figure import Figure as Canvas
 
     panels = [panel for row in figure.panels for panel in row]
@@ -223,7 +232,7 @@ def _layout(figure: Figure):
         hspace=GAP_Y / panel_height,
     )
     canvas.suptitle(figure.title, x=0.12 / width, y=1 - 0.1 / height, ha="left", va="top", fontsize=9.5, weight="bold")
-    handles = {}
+    handles: dict[str, Handle] = {}
     for i in range(rows):
         for j in range(columns):
             if j < len(figure.panels[i]):
@@ -236,7 +245,7 @@ def _layout(figure: Figure):
         for j, panel in enumerate(row):
             _end_labels(grid[i][j], panel)
     if entries:
-        canvas.legend(
+        canvas.legend(  # type: ignore[call-overload]  # matplotlib takes bars, its types do not say so
             [handles[label] for label in entries],
             entries,
             loc="lower left",
@@ -250,13 +259,13 @@ def _layout(figure: Figure):
     return canvas
 
 
-def _panel(axes, panel: Panel) -> dict:
+def _panel(axes: "Axes", panel: Panel) -> "dict[str, Handle]":
     """Draws one panel and returns a legend handle per label."""
     from matplotlib.ticker import MaxNLocator
 
     if panel.bars:
         return _bars(axes, panel)
-    handles = {}
+    handles: dict[str, Handle] = {}
     if panel.log_x:
         axes.set_xscale("log")
     for line in panel.lines:
@@ -291,9 +300,9 @@ def _panel(axes, panel: Panel) -> dict:
     return handles
 
 
-def _bars(axes, panel: Panel) -> dict:
+def _bars(axes: "Axes", panel: Panel) -> "dict[str, Handle]":
     """Draws a panel of bars and returns a legend handle per label."""
-    handles = {}
+    handles: dict[str, Handle] = {}
     height = 0.8 / len(panel.lines)
     for number, line in enumerate(panel.lines):
         places = [x - 0.4 + (number + 0.5) * height for x in line.x]
@@ -301,8 +310,8 @@ def _bars(axes, panel: Panel) -> dict:
         colour = PALETTE[line.colour % len(PALETTE)]
         drawn = axes.barh([p for p, _ in known], [v for _, v in known], height=height, color=colour, linewidth=0)
         handles.setdefault(line.label, drawn)
-        ends = zip(places, line.low, line.high, strict=False)
-        if ends := [(p, low, high) for p, low, high in ends if low is not None and high is not None]:
+        spreads = zip(places, line.low, line.high, strict=False)
+        if ends := [(p, low, high) for p, low, high in spreads if low is not None and high is not None]:
             axes.hlines(*zip(*ends, strict=True), color="#1c2024", linewidth=0.8)
     axes.set_title(panel.title, loc="left", y=1.02)
     axes.set_xlabel(panel.y_label)
@@ -317,7 +326,7 @@ def _bars(axes, panel: Panel) -> dict:
     return handles
 
 
-def _spread(axes, line: Line, colour: str) -> None:
+def _spread(axes: "Axes", line: Line, colour: str) -> None:
     """A band around a line; error bars where there are only two places, as in a slope chart."""
     known = [(x, a, b) for x, a, b in zip(line.x, line.low, line.high, strict=False) if a is not None and b is not None]
     if not known:
@@ -329,10 +338,10 @@ def _spread(axes, line: Line, colour: str) -> None:
         axes.fill_between(x, low, high, color=colour, alpha=0.18, linewidth=0)
 
 
-def _end_labels(axes, panel: Panel) -> None:
+def _end_labels(axes: "Axes", panel: Panel) -> None:
     """Names the lines at their right ends, pushed apart so that no label covers another."""
-    labels = [(line.y[-1], wrapped(line.end_label), line.colour) for line in panel.lines if line.end_label]
-    labels = sorted(label for label in labels if label[0] is not None)
+    ends = [(line.y[-1], wrapped(line.end_label), line.colour) for line in panel.lines if line.end_label]
+    labels = sorted((value, text, colour) for value, text, colour in ends if value is not None)
     if not labels:
         return
     low, high = axes.get_ylim()
@@ -349,7 +358,7 @@ def _end_labels(axes, panel: Panel) -> None:
     last = max(line.x[-1] for line in panel.lines)
     leaders = []
     for place, (value, text, colour) in zip(places, labels, strict=True):
-        shown = {"color": PALETTE[colour % len(PALETTE)], "fontsize": END_LABEL_SIZE, "va": "center"}
+        shown: dict[str, Any] = {"color": PALETTE[colour % len(PALETTE)], "fontsize": END_LABEL_SIZE, "va": "center"}
         axes.text(last + 0.18, place, text, linespacing=1.15, **shown)
         leaders += [(last + 0.06, value), (last + 0.15, place), (math.nan, math.nan)]
     axes.plot(*zip(*leaders, strict=True), color="#bdbdbd", linewidth=0.5, clip_on=False)

@@ -4,12 +4,17 @@ import base64
 import os
 from html import escape
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes
 
 from harness import files
 from harness.errors import UsageError
 from harness.judging.compare import VERDICTS
 from harness.reporting.markdown import anchor
+
+if TYPE_CHECKING:
+    from markdown_it import MarkdownIt
+    from markdown_it.token import Token
 
 _PICTURE_TYPES = {".svg": "image/svg+xml", ".png": "image/png"}
 
@@ -88,7 +93,7 @@ def render(pages: dict[str, str], folder: Path, title: str = "Reproduction repor
     )
 
 
-def _parser():
+def _parser() -> "MarkdownIt":
     from markdown_it import MarkdownIt
 
     parser = MarkdownIt("commonmark", {"html": False}).enable("table")
@@ -103,7 +108,7 @@ def _page_id(name: str) -> str:
     return "index" if stem == "README" else escape(stem)
 
 
-def _adapt(tokens: list, key: str, pages: frozenset[str], folder: Path) -> None:
+def _adapt(tokens: "list[Token]", key: str, pages: frozenset[str], folder: Path) -> None:
     """Gives headings their ids and verdicts their class, turns links inward, and inlines pictures; in place."""
     used: dict[str, int] = {}
     for i, token in enumerate(tokens):
@@ -124,7 +129,7 @@ def _adapt(tokens: list, key: str, pages: frozenset[str], folder: Path) -> None:
             for child, following in zip(children, [*children[1:], None], strict=True):
                 if child.type == "link_open":
                     _turn_inward(child, key, pages)
-                elif child.type == "strong_open" and following.content in _MARKED:
+                elif child.type == "strong_open" and following is not None and following.content in _MARKED:
                     child.attrSet("class", _verdict_class(following.content))
             token.children = [_inline_picture(child, folder) if child.type == "image" else child for child in children]
 
@@ -133,7 +138,7 @@ def _verdict_class(words: str) -> str:
     return "verdict " + words.lower().replace(" ", "-")
 
 
-def _turn_inward(link, key: str, pages: frozenset[str]) -> None:
+def _turn_inward(link: "Token", key: str, pages: frozenset[str]) -> None:
     page, _, place = str(link.attrs["href"]).partition("#")
     if page == "":
         link.attrs["href"] = f"#{key}--{place}"
@@ -144,10 +149,10 @@ def _turn_inward(link, key: str, pages: frozenset[str]) -> None:
         del link.attrs["href"]
 
 
-def _inline_picture(image, folder: Path):
+def _inline_picture(image: "Token", folder: Path) -> "Token":
     from markdown_it.token import Token
 
-    words = "".join(child.content for child in image.children)
+    words = "".join(child.content for child in image.children or [])
     path = folder / os.fsdecode(unquote_to_bytes(str(image.attrs["src"])))
     kind = _PICTURE_TYPES.get(path.suffix.lower())
     try:

@@ -105,12 +105,12 @@ def page(
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def verdict_counts(section: Section) -> Counter:
+def verdict_counts(section: Section) -> Counter[str]:
     """How many of the paper's printed numbers got which verdict."""
     return Counter(one.verdict for one in section.printed_cells())
 
 
-def claim_counts(section: Section) -> Counter:
+def claim_counts(section: Section) -> Counter[str]:
     """How many claims got which verdict."""
     return Counter(one.verdict for one in section.claims)
 
@@ -231,10 +231,10 @@ def _provenance(section: Section) -> list[str]:
     recipe = f"recipe `{section.recipe_hash[:8]}`"
     if section.recipe is not None and section.recipe["hash"] != section.recipe_hash:
         recipe += f", not the present one (`{section.recipe['hash'][:8]}`)"
-    days = days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"
+    when = days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"
     data = ", ".join(f"{text(name)} {code(value)}" for name, value in sorted(section.fingerprints.items()))
     lines = [
-        f"{len(records)} records, {seeds} seed{'s'[: seeds > 1]}, on {devices}, {days}, commit {commits}, {recipe}.",
+        f"{len(records)} records, {seeds} seed{'s'[: seeds > 1]}, on {devices}, {when}, commit {commits}, {recipe}.",
         f"Data: {data}.",
     ]
     rows = {(table.id, row.id) for table in (*section.paper.tables, *section.paper.figures) for row in table.rows}
@@ -313,8 +313,8 @@ def _pictures(section: Section, picture: Callable[[Record, str], str | None]) ->
     columns: dict[tuple[str, ...], set[tuple[str, ...]]] = {}
     for record in with_pictures:
         columns.setdefault((record.table, record.row, record.dataset), set()).add(tuple(record.columns))
-    sheets: dict[tuple[str, str, str], dict[tuple, str]] = {}
-    met: dict[tuple[str, str, str], set[tuple]] = {}
+    sheets: dict[tuple[str, str, str], dict[tuple[str, ...], str]] = {}
+    met: dict[tuple[str, str, str], set[tuple[object, ...]]] = {}
     for record in sorted(with_pictures, key=lambda r: (order.get(r.table, len(order)), r.seed, r.split, r.key())):
         row = record.table, record.row, record.dataset
         for name in record.pictures:
@@ -356,14 +356,15 @@ def _departures(section: Section) -> list[str]:
 def _data(section: Section) -> list[str]:
     # Few of the many records differ in these.
     tallies = {(r.dataset, str(r.split), r.protocol, frozenset(r.counts.items())) for r in section.records}
-    listed = {(r.dataset, frozenset(r.lists.items())) for r in section.records}
-    counts, lists = set(), set()
+    named = {(r.dataset, frozenset(r.lists.items())) for r in section.records}
+    counts: set[tuple[str, ...]] = set()
+    lists: set[tuple[str, ...]] = set()
     for *where, tally in tallies:
         # Questions by type stand under their table.
         shown = sorted((name, count) for name, count in tally if not name.startswith(("correct", "asked_")))
         counts.add((*map(text, where), text(", ".join(f"{name} {count}" for name, count in shown)) or DASH))
-    for dataset, files in listed:
-        files = sorted(files)
+    for dataset, listed in named:
+        files = sorted(listed)
         if len(files) > LISTS:
             digest = hashlib.sha256("".join(f"{name} {value}\n" for name, value in files).encode()).hexdigest()
             files = [(f"all {len(files)} list files, one line of name and sha256 each", digest)]

@@ -98,15 +98,16 @@ def _classes(section: Section, table: Table, records: Sequence[Record]) -> Figur
 def _validation(section: Section, table: Table, records: Sequence[Record]) -> Figure | None:
     """Validation accuracy by epoch, all rows on one pair of axes, with the chance level of their task."""
     labels = row_names(table)
-    lines, last, guesses = [], 1, set()
+    lines, last, guesses = [], 1.0, set()
     for colour, (row, mine) in enumerate(_rows(table, records), 1):
         if runs := [curve for record in mine if (curve := record.curves.get("validation_accuracy"))]:
             lines.append(curve_line(labels[row.id], runs, colour, with_range=True))
             last = max(last, lines[-1].x[-1])
-            guesses.add(chance(mine[0], row))
+            if guess := chance(mine[0], row):
+                guesses.add(guess)
     if not lines:
         return None
-    for guess in sorted(guesses - {None}):
+    for guess in sorted(guesses):
         level = rounded(guess)
         lines.append(Line(f"chance ({guess:.1f} %)", (1, last), (level, level), colour=0, dashed=True))
     panel = Panel("", "epoch", "validation accuracy (%)", tuple(lines))
@@ -143,8 +144,8 @@ def _steps(section: Section, table: Table, records: Sequence[Record]) -> Figure 
         f"{table.columns[0].label} by the {STEPS[setting]}" if len(panels) == 1 else f"scores by the {STEPS[setting]}"
     )
     alt = f"{what[0].upper()}{what[1:]}; bands show the spread of one run"
-    rows = tuple(tuple(panels[low : low + PANELS]) for low in range(0, len(panels), PANELS))
-    return _figure(section, table, setting.replace("_", "-"), what, alt, rows)
+    grid = tuple(tuple(panels[low : low + PANELS]) for low in range(0, len(panels), PANELS))
+    return _figure(section, table, setting.replace("_", "-"), what, alt, grid)
 
 
 def _telling(table: Table) -> list[Column]:

@@ -12,6 +12,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from harness.errors import UsageError
 from harness.judging.claims import Claim
@@ -88,7 +89,7 @@ def build(
     papers: Mapping[str, Paper],
     records: Iterable[Record],
     claims: Mapping[str, Sequence[Claim]],
-    recipes: Iterable[Mapping],
+    recipes: Iterable[Mapping[str, Any]],
     *,
     folder: Path,
     store: Path,
@@ -112,7 +113,7 @@ def _build(
     papers: Mapping[str, Paper],
     records: Iterable[Record],
     claims: Mapping[str, Sequence[Claim]],
-    recipes: Sequence[Mapping],
+    recipes: Sequence[Mapping[str, Any]],
     folder: Path,
     store: Path,
     protocol_versions: dict[str, int] | None,

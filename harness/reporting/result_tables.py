@@ -140,8 +140,9 @@ def _types(section: Section, table: Table, records: Sequence[Record]) -> list[st
             if any(share is not None for share in judged):
                 rows.append([text(names[row.id]), *map(right, judged, asked)])
         for name, label in WITHOUT_VIDEO.items():
-            scores = [[r.scores.get(f"{name}_{column.metric}") for r in seeds] for column in columns]
-            shares = [None if None in values else fmean(values) for values in scores]
+            metrics = [f"{name}_{column.metric}" for column in columns]
+            scores = [[r.scores[metric] for r in seeds if metric in r.scores] for metric in metrics]
+            shares = [None if len(values) < len(seeds) else fmean(values) for values in scores]
             rows.append([label, *map(right, shares, asked)])
         parts.append(grid(["Right answers", *(text(column.label) for column in columns)], rows))
     if unanswerable := counts.get("unanswerable"):
@@ -259,7 +260,9 @@ def _details(section: Section, judged: Sequence[Judgement], table: Table) -> str
         digits = digits_of[one.column]
         line = [text(names[one.row]), text(table.column(one.column).label)]
         line += [number(one.per_split.get(split), digits) for split in splits]
-        seeds = None if one.half_width is None else (one.ours - one.half_width, one.ours + one.half_width)
+        seeds = None
+        if one.ours is not None and one.half_width is not None:
+            seeds = one.ours - one.half_width, one.ours + one.half_width
         line += [_interval(seeds, digits), _interval(one.video_interval, digits)]
         if section.comparable:
             line += [probability(one.p_different), probability(one.p_equivalent), text(one.reason)]

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
+from typing import Any
 
 from harness.judging import claims as claim_rules
 from harness.judging import compare
@@ -36,7 +37,9 @@ class Section:
     cells: Mapping[tuple[str, str, str], Cell]  # (table, row, column) -> the cell
     judgements: dict[tuple[str, str, str], Judgement]  # (table, row, column) -> its judgement
     claims: tuple[ClaimResult, ...]
-    recipe: Mapping | None  # the recipe facts of this paper and scale as they are now; None where there is no recipe
+    recipe: (
+        Mapping[str, Any] | None
+    )  # the recipe facts of this paper and scale as they are now; None where there is no recipe
     slug: str  # for file names, unique within the paper
 
     @cached_property
@@ -83,7 +86,7 @@ def sections(
     paper: Paper,
     records: Iterable[Record],
     claims: Sequence[Claim] = (),
-    recipes: Iterable[Mapping] = (),
+    recipes: Iterable[Mapping[str, Any]] = (),
     protocol_versions: dict[str, int] | None = None,
 ) -> list[Section]:
     """All sections of a paper, the most telling first: by scale and kind of data, then by how much was measured.
@@ -138,12 +141,12 @@ def sections(
     ]
 
 
-def _place(section: Section) -> tuple:
+def _place(section: Section) -> tuple[bool, int, int, int, int, list[tuple[str, str]], str]:
     """From the paper's scale down, from the full data down, from many results down; what was not run comes last."""
     scale, scope = SCALES.index(section.scale), SCOPES.index(section.scope)
     measured = sum(one.ours is not None for one in section.judgements.values())
-    results = -measured, -len(section.records)
-    return not section.records, scale, scope, *results, sorted(section.fingerprints.items()), section.recipe_hash
+    data = sorted(section.fingerprints.items())
+    return not section.records, scale, scope, -measured, -len(section.records), data, section.recipe_hash
 
 
 def _short(section: Section) -> str:

@@ -2,9 +2,10 @@
 
 import math
 from collections import Counter
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from textwrap import wrap
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from harness.plan import Plan
 from harness.records import Record
@@ -23,12 +24,12 @@ WIDTH = 100
 UNMEASURED = ("CITED", "NOT RUN")
 
 
-def grid(rows: list, headers: list[str]) -> str:
+def grid(rows: Iterable[Sequence[Any]], headers: list[str]) -> str:
     """A plain table; cells stand as they are given, each on one line."""
     from tabulate import tabulate
 
     rows = [[printable(cell) if isinstance(cell, str) else cell for cell in row] for row in rows]
-    return tabulate(rows, headers, tablefmt="simple", disable_numparse=True)
+    return str(tabulate(rows, headers, tablefmt="simple", disable_numparse=True))
 
 
 def ours(one: "Judgement", unit: str) -> str:
@@ -53,7 +54,8 @@ def of_table(table: Table) -> str:
         for what, parts in (("rows", table.rows), ("columns", table.columns)):
             head += _indented(f"{what}: {', '.join(part.id for part in parts)}")
         return "\n".join([*head, *_notes(table)])
-    rows, errata = [], {}
+    rows = []
+    errata: dict[str, list[str]] = {}
     for row in table.rows:
         cells = [table.cell(row.id, column.id) for column in table.columns]
         rows.append([row.id, row.label, row.source, *map(printed, cells)])
@@ -90,7 +92,8 @@ def of_section(section: "Section", verdict: str | None = None) -> str:
 def _judged(section: "Section", table: Table, judged: "list[Judgement]") -> str:
     compared = any(one.difference is not None for one in judged)
     headers = ["row", "column", "printed", "ours", *(["apart", "within", "p"] if compared else []), "verdict"]
-    rows, reasons = [], {}
+    rows = []
+    reasons: dict[str, list[str]] = {}
     for one in judged:
         cell = section.cells[one.table, one.row, one.column]
         row = [one.row, one.column, printed(cell), ours(one, cell.unit)]
@@ -108,7 +111,7 @@ def _judged(section: "Section", table: Table, judged: "list[Judgement]") -> str:
     return "\n".join(lines)
 
 
-def _counted(counts: Counter) -> str:
+def _counted(counts: Counter[str]) -> str:
     return ", ".join(f"{number} {verdict}" for verdict, number in counts.items())
 
 
@@ -146,7 +149,7 @@ def of_evaluation(records: list[Record], metrics: list[str]) -> str:
     """The scores of an imported checkpoint; of questions about videos beside those of what knows no video."""
     from harness.reporting.result_tables import WITHOUT_VIDEO
 
-    def row(record: Record, what: str, prefix: str = "") -> list:
+    def row(record: Record, what: str, prefix: str = "") -> list[Any]:
         found = [record.scores.get(f"{prefix}{metric}") for metric in metrics]
         shown = ("–" if score is None else f"{score:.2f}" for score in found)
         return [what, record.split, record.seed, *shown, record.counts["total"], record.scope]
