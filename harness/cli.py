@@ -33,7 +33,18 @@ from harness.options import (
 from harness.planning import costs
 from harness.records import Store
 from harness.reporting import exports, summary
-from harness.running import checks, executors, preparation, runner, stage_folders, worker
+from harness.running import (
+    checks,
+    door,
+    evaluation,
+    executors,
+    preparation,
+    recording,
+    regression,
+    runner,
+    stage_folders,
+    worker,
+)
 from harness.words import one_line, seen
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -56,7 +67,7 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
     try:
-        with runner.suite_errors():
+        with door.suite_errors():
             code = app(standalone_mode=False)
     except UsageError as error:
         sys.exit(_complain(str(error), 2))
@@ -112,7 +123,7 @@ def _say(words: str) -> None:
 def list_papers() -> None:
     """The papers: tables, printed numbers, and which can be run."""
 
-    runnable = runner.papers_with_recipe()
+    runnable = door.papers_with_recipe()
     rows = [
         [key, len(paper.tables), paper.numbers, "yes" if key in runnable else "tables only", paper.short]
         for key, paper in reference.load(TABLES).items()
@@ -142,12 +153,12 @@ def check_data(
 
     if data_root is None:
         raise UsageError("check-data needs --data-root DIR (or SUITE_DATA): the folder that holds the datasets")
-    data = runner.real_data(datasets or runner.datasets_in(data_root), data_root)
+    data = door.real_data(datasets or door.datasets_in(data_root), data_root)
     data = checks.bring_up_to_date(data, runs, again=again)
     for name, stage in checks.stages(data).items():
         try:
             if not skip_unreadable:
-                runner.refuse_unreadable(stage, runs)
+                recording.refuse_unreadable(stage, runs)
             _say("\n".join(checks.describe(stage, runs, data.facts[name])))
         except UsageError as error:
             data.faults[name] = str(error)
@@ -237,10 +248,8 @@ def run_paper(
         if note:
             print(note, file=sys.stderr)
     command = runner.command_line()
-    measured, failure = runner.run(
-        run.paper, run.recipe, run.request, run.data, run.built, runs, store, machine, command
-    )
-    facts, versions = preparation.recipes(), runner.protocol_versions()
+    measured, failure = runner.run(run, runs, store, machine, command)
+    facts, versions = preparation.recipes(), door.protocol_versions()
     claims = {paper: _claims().get(paper, [])}
     built = report.build(
         {paper: run.paper},
@@ -276,9 +285,9 @@ def compare(
     wanted = verdict.upper() if verdict is not None else None
     if wanted is not None and wanted not in VERDICTS:
         raise UsageError(f"--verdict {verdict}: choose one of {', '.join(VERDICTS)}")
-    runner.load_recipe(paper, scale)
+    door.load_recipe(paper, scale)
     records_of_paper = Store(_existing(records)).read(paper)
-    results = sections.sections(found, records_of_paper, (), preparation.recipes(), runner.protocol_versions())
+    results = sections.sections(found, records_of_paper, (), preparation.recipes(), door.protocol_versions())
     for section in (one for one in results if one.scale == scale):
         _say(f"\n{summary.of_section(section, wanted)}")
     if not any(one.scale == scale for one in results):
@@ -327,7 +336,7 @@ def write_report(
         preparation.recipes(),
         folder=out,
         store=store.folder,
-        protocol_versions=runner.protocol_versions(),
+        protocol_versions=door.protocol_versions(),
     )
     if check:
         stale = report.check(built, out)
@@ -397,16 +406,16 @@ def evaluate(
 
     numbers = options.splits(splits)
     paper = paper or {"aslan": "mas", "yupenn": "mas", "video-qa": "vcop-curriculum"}.get(protocol, "vcop")
-    asked = runner.evaluation(checkpoint, backbone, protocol, dataset, numbers, runner.load_recipe(paper, scale), name)
+    asked = evaluation.as_paper(checkpoint, backbone, protocol, dataset, numbers, door.load_recipe(paper, scale), name)
     request = _asked(seeds, device, skip_unreadable, everything=True)
-    run = preparation.work_out(asked, runner.load_recipe(paper, scale), data_root, request, runs, glove=glove)
+    run = preparation.work_out(asked, door.load_recipe(paper, scale), data_root, request, runs, glove=glove)
     run.data.roots["checkpoint"] = checkpoint.resolve()
     store = Store(runs / "records")
     machine = preparation.machine(run, device, workers, False)
     run = preparation.checked(run, runs)
     command = runner.command_line()
-    found, failure = runner.run(run.paper, run.recipe, run.request, run.data, run.built, runs, store, machine, command)
-    for line in runner.describe_import(run.built, runs):
+    found, failure = runner.run(run, runs, store, machine, command)
+    for line in evaluation.describe(run.built, runs):
         _say(line)
     names = [column.metric for column in asked.figures[0].columns]
     _say(summary.of_evaluation(found, names))
@@ -444,8 +453,8 @@ def export(
     exports.write(rows, form, out)
 
 
-@app.command()
-def regression(
+@app.command("regression")
+def run_regression(
     paper: Annotated[str | None, typer.Argument(help="Only this paper; else all that have golden numbers.")] = None,
     runs: RunsFolder = RUNS,
 ) -> int:
@@ -457,7 +466,7 @@ def regression(
     expected = {key: golden.load(TABLES / "golden" / f"{key}.toml") for key in keys}
     failed = 0
     for key, numbers in expected.items():
-        verdicts = golden.judge(numbers, runner.regression_slice(key, runs))
+        verdicts = golden.judge(numbers, regression.results(key, runs))
         wrong = [verdict for verdict in verdicts if not verdict.holds]
         trained = [verdict for verdict in verdicts if verdict.holds and verdict.id.startswith("trained/")]
         _say("\n".join(verdict.line() for verdict in [*trained, *wrong]))
@@ -479,8 +488,8 @@ def bless(
 
     _paper(paper)
     reason = golden.checked_reason(reason)
-    results = runner.regression_slice(paper, runs)
-    measured = runner.regression_spread(paper, runs) if measure else None
+    results = regression.results(paper, runs)
+    measured = regression.spread(paper, runs) if measure else None
     _say("\n".join(golden.bless(TABLES, paper, results, reason, measured)))
 
 
@@ -503,7 +512,7 @@ def _latex(papers: dict, store, table: str | None, scale: str) -> str:
     if key not in papers or not table_id:
         raise UsageError("--format latex needs --table PAPER.TABLE, such as vcop.table2")
     recipes = preparation.recipes()
-    found = sections.sections(papers[key], store.read(key), (), recipes, runner.protocol_versions())
+    found = sections.sections(papers[key], store.read(key), (), recipes, door.protocol_versions())
     of_scale = [section for section in found if section.scale == scale]
     if not of_scale:
         scales = ", ".join(dict.fromkeys(one.scale for one in found))

@@ -112,7 +112,7 @@ def test_a_room_imports_only_what_stands_below_it(path):
 
 @pytest.mark.parametrize("path", HARNESS, ids=named)
 def test_the_suite_has_one_door(path):
-    assert ("suite" in tops(path)) == (named(path) == "harness/running/runner")
+    assert ("suite" in tops(path)) == (named(path) == "harness/running/door")
 
 
 @pytest.mark.parametrize("path", [path for path in HARNESS if path.parent.name != "running"], ids=named)

@@ -6,8 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from harness.plan import DataFacts, Plan, Stage, check_stage
-from harness.running import executors, lock, runner, stage_folders
-from harness.running.runner import Data
+from harness.running import door, executors, lock, machines, stage_folders
+from harness.running.door import Data
 
 # Folder under the runs folder of what checks found file by file.
 MEMOS = "checked-files"
@@ -46,7 +46,7 @@ def bring_up_to_date(data: Data, runs: Path, *, again: bool = False) -> Data:
             one = next(iter(missing))
             roots = data.roots | {"memo": _memos(data, one, missing[one], runs)}
             executors.execute(
-                built, runner.run_stage, roots, runs, runner.machine("cpu", None, 1, False), lambda stage: None
+                built, door.run_stage, roots, runs, machines.find("cpu", None, 1, False), lambda stage: None
             )
     facts = dict(data.facts)
     for name, stage in checks.items():
@@ -57,7 +57,7 @@ def bring_up_to_date(data: Data, runs: Path, *, again: bool = False) -> Data:
 
 def stages(data: Data) -> dict[str, Stage]:
     """The stages that check the data on disk, by dataset."""
-    versions = runner.protocol_versions()
+    versions = door.protocol_versions()
     return {name: check_stage(name, facts, versions, {}) for name, facts in data.facts.items() if facts.state}
 
 

@@ -10,13 +10,14 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from multiprocessing import connection, get_context, resource_tracker
 from pathlib import Path
 
 from harness.errors import StageError, UsageError
 from harness.plan import Plan, Stage
 from harness.running import environment, scheduling, signals, stage_folders, worker
+from harness.running.machines import Machine
 from harness.running.progress import Display
 from harness.running.scheduling import Failure
 from harness.running.worker import Bench
@@ -25,20 +26,6 @@ from harness.running.worker import Bench
 SECONDS_TO_STOP = 30.0
 # How long processes without a stage may take to end.
 SECONDS_TO_LEAVE = 5.0
-
-
-@dataclass(frozen=True)
-class Machine:
-    """What a run may use."""
-
-    # "cpu", or one device for each GPU: ("cuda:0", "cuda:1")
-    devices: tuple[str, ...]
-    # stages side by side on the CPU, loader processes of each stage
-    slots: int
-    workers: int
-    tensorboard: bool = False
-    # threads of every stage; 0 leaves the number to torch
-    threads: int = 0
 
 
 def execute(

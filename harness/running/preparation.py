@@ -9,9 +9,9 @@ from harness import tables
 from harness.errors import UsageError
 from harness.plan import Plan, Request
 from harness.planning import builder as planning
-from harness.running import checks, runner
-from harness.running.executors import Machine
-from harness.running.runner import Data
+from harness.running import checks, departures, door, machines
+from harness.running.door import Data
+from harness.running.machines import Machine
 from harness.tables import Paper
 
 
@@ -52,7 +52,7 @@ def prepare(
             raise UsageError(
                 f"{paper.key} measures nothing on dataset {name!r}; its datasets: {', '.join(sorted(known))}"
             )
-    recipe = runner.load_recipe(paper.key, scale)
+    recipe = door.load_recipe(paper.key, scale)
     _refuse_unknown_rows(paper, recipe)
     return work_out(paper, recipe, data_root, request, runs, glove=glove, only_plan=only_plan)
 
@@ -87,24 +87,24 @@ def work_out(
     names = planning.needed_datasets(paper, settings, request)
     if data_root is not None:
         # Rows that only train on what is not there are left out; what is measured must be there.
-        held = [name for name in names if runner.holds(data_root, name)]
+        held = [name for name in names if door.holds(data_root, name)]
         absent = [name for name, measured in names.items() if measured and name not in held]
         if held and absent:
             raise UsageError(
                 f"{data_root}: holds no {' and no '.join(absent)}; add it, or go on without it by --datasets {','.join(held)}"
             )
         there = [name for name, measured in names.items() if measured or name in held]
-        data = checks.known(runner.real_data(there, data_root), runs)
+        data = checks.known(door.real_data(there, data_root), runs)
     elif recipe.scale == "tiny":
-        data = runner.synthetic_data(list(names), recipe, runs)
+        data = door.synthetic_data(list(names), recipe, runs)
     elif only_plan:
-        data = runner.official_data(list(names))
+        data = door.official_data(list(names))
     else:
         raise UsageError(
             f"--scale {recipe.scale} needs --data-root DIR (or SUITE_DATA): generated data are for the tiny scale"
         )
     if glove is not None:
-        data = runner.with_glove(data, glove, settings["question_answering"]["hidden"])
+        data = door.with_glove(data, glove, settings["question_answering"]["hidden"])
     built = _plan(paper, recipe, data, request)
     if built.left_out and not built.measurements:
         (table, row), reason = next(iter(built.left_out.items()))
@@ -126,17 +126,17 @@ def refuse_faults(data: Data) -> None:
 
 def _plan(paper: Paper, recipe, data: Data, request: Request) -> Plan:
     settings = recipe.settings.model_dump(mode="json")
-    return planning.build(paper, settings, data.facts, runner.suite_facts(), request, data.faults)
+    return planning.build(paper, settings, data.facts, door.suite_facts(), request, data.faults)
 
 
 def device_kind(device: str) -> str:
     """ "cpu" or "cuda", for what --device says. Raises UsageError for a device that is not there."""
-    return "cpu" if runner.machine(device, None, 1, False).devices == ("cpu",) else "cuda"
+    return "cpu" if machines.find(device, None, 1, False).devices == ("cpu",) else "cuda"
 
 
 def machine(run: Prepared, device: str, workers: int | None, tensorboard: bool) -> Machine:
     """What the run may use, said on stderr. Raises UsageError where a large scale would start on a CPU unasked."""
-    found = runner.machine(device, workers, run.recipe.settings.compute.threads, tensorboard)
+    found = machines.find(device, workers, run.recipe.settings.compute.threads, tensorboard)
     if device == "auto" and found.devices == ("cpu",) and run.recipe.scale != "tiny":
         raise UsageError(
             f"--scale {run.recipe.scale}: no GPU was found (nvidia-smi); give --device cpu to run it on the CPU"
@@ -147,8 +147,17 @@ def machine(run: Prepared, device: str, workers: int | None, tensorboard: bool) 
 
 def recipes() -> list[dict]:
     """Facts of every recipe at every scale, for reports."""
-    return [
-        runner.recipe_facts(runner.load_recipe(key, scale))
-        for key in runner.papers_with_recipe()
-        for scale in runner.scales()
-    ]
+    return [_facts(door.load_recipe(key, scale)) for key in door.papers_with_recipe() for scale in door.scales()]
+
+
+def _facts(recipe) -> dict:
+    """What a report says of a recipe: settings, decisions, departures."""
+    own = [departure.model_dump(mode="json") for departure in recipe.departures]
+    return {
+        "paper": recipe.paper,
+        "scale": recipe.scale,
+        "hash": recipe.hash(),
+        "settings": recipe.settings.model_dump(mode="json"),
+        "decisions": [decision.model_dump(mode="json") for decision in recipe.decisions],
+        "departures": [*own, *departures.OF_RUNS],
+    }

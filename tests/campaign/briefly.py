@@ -13,9 +13,9 @@ CHECKPOINT_SECONDS = float(os.environ.get("BRIEFLY_CHECKPOINT_SECONDS", "0.5"))
 
 def run_stage(*words):
     """A stage in its process, as the harness runs it."""
-    from harness.running import runner
+    from harness.running import door
 
-    return runner.run_stage(*words, checkpoint_seconds=CHECKPOINT_SECONDS)
+    return door.run_stage(*words, checkpoint_seconds=CHECKPOINT_SECONDS)
 
 
 def shorter(settings):
@@ -28,7 +28,7 @@ def shorter(settings):
 def main() -> None:
     """Run a command of the harness."""
     from harness import cli
-    from harness.running import runner
+    from harness.running import door
     from suite import recipe
     from tests.campaign import briefly
 
@@ -39,7 +39,7 @@ def main() -> None:
         settings = shorter(found.settings.model_dump(exclude_unset=True))
         return found.model_copy(update={"settings": type(found.settings).model_validate(settings)})
 
-    recipe.load, runner.run_stage = shortened, briefly.run_stage
+    recipe.load, door.run_stage = shortened, briefly.run_stage
     cli.main()
 
 

@@ -496,7 +496,7 @@ def test_evaluate_asks_questions_with_and_without_word_vectors(harness, tmp_path
     import torch
 
     from harness.plan import Request
-    from harness.running import preparation, runner
+    from harness.running import door, evaluation, preparation
     from suite import backbones
     from tests.suite.test_paper_stages import ABSENT, ASKED, fewer_questions
 
@@ -522,8 +522,8 @@ def test_evaluate_asks_questions_with_and_without_word_vectors(harness, tmp_path
     assert [picture.name.split("__")[-1] for picture in (runs / "records").rglob("*.png")] == ["attention.png"]
 
     # Without the file the last two stages are others; here the first ones' results stand in for theirs.
-    recipe = runner.load_recipe("vcop-curriculum", "tiny")
-    asked = runner.evaluation(path, "r3d", "video-qa", "ucf101", (1,), recipe)
+    recipe = door.load_recipe("vcop-curriculum", "tiny")
+    asked = evaluation.as_paper(path, "r3d", "video-qa", "ucf101", (1,), recipe)
     plans = [
         preparation.work_out(asked, recipe, root, Request(everything=True), runs, glove=file).built.stages.values()
         for file in (glove, None)
@@ -586,13 +586,13 @@ def test_a_class_that_the_data_do_not_have_is_not_asked_for():
     from types import SimpleNamespace
 
     from harness import tables
-    from harness.running import runner
+    from harness.running import recording
 
     paper = tables.load_paper(ROOT / "reference_tables" / "vcop-curriculum.toml")
     figure = paper.table("figure5")
     asked = SimpleNamespace(table="figure5", row="r3d", columns=tuple(column.id for column in figure.columns))
     scores = {"accuracy": 50.0, "loss": 1.0, "accuracy_Biking": 25.0, "accuracy_Archery": 75.0}
-    assert runner._columns(paper, asked, scores) == ["all", "Biking"]
+    assert recording._columns(paper, asked, scores) == ["all", "Biking"]
     # Any other score that is not there stays asked for, and is judged MISSING.
     asked = SimpleNamespace(table="table2", row="r3d_random", columns=("top1", "top5"))
-    assert runner._columns(paper, asked, {"top1": 50.0}) == ["top1", "top5"]
+    assert recording._columns(paper, asked, {"top1": 50.0}) == ["top1", "top5"]

@@ -10,7 +10,7 @@ from harness import plan, tables
 from harness.errors import UsageError
 from harness.planning import builder as planning
 from harness.planning import costs
-from harness.running import runner, stage_folders
+from harness.running import door, stage_folders
 
 ROOT = Path(__file__).parents[2]
 
@@ -21,12 +21,12 @@ def vcop():
 
 
 def settings(scale: str) -> dict:
-    return runner.load_recipe("vcop", scale).settings.model_dump(mode="json")
+    return door.load_recipe("vcop", scale).settings.model_dump(mode="json")
 
 
 def build(paper, scale="paper", **asked) -> plan.Plan:
-    data = runner.official_data(["ucf101", "hmdb51"]).facts
-    return planning.build(paper, settings(scale), data, runner.suite_facts(), plan.Request(**asked))
+    data = door.official_data(["ucf101", "hmdb51"]).facts
+    return planning.build(paper, settings(scale), data, door.suite_facts(), plan.Request(**asked))
 
 
 def kinds(built: plan.Plan) -> dict[str, int]:
@@ -75,8 +75,8 @@ def test_seeds_add_runs_and_keep_the_first(vcop):
 )
 def test_a_key_changes_with_what_can_change_the_result(vcop, what, same):
     data, suite, asked, chosen = (
-        runner.official_data(["ucf101"]).facts,
-        runner.suite_facts(),
+        door.official_data(["ucf101"]).facts,
+        door.suite_facts(),
         plan.Request(),
         settings("paper"),
     )
@@ -133,10 +133,10 @@ def test_both_datasets_of_a_cross_retrieval_are_behind_it(vcop):
 
 
 def test_splits_that_the_data_do_not_have_are_left_out(vcop):
-    facts = runner.official_data(["ucf101"]).facts["ucf101"]
+    facts = door.official_data(["ucf101"]).facts["ucf101"]
     data = {"ucf101": replace(facts, sizes={1: facts.sizes[1]})}
     asked = plan.Request(datasets=("ucf101",), tables=("table4",), rows=("r3d_random",))
-    built = planning.build(vcop, settings("paper"), data, runner.suite_facts(), asked)
+    built = planning.build(vcop, settings("paper"), data, door.suite_facts(), asked)
     assert {one.split for one in built.measurements} == {1}
     assert "no lists of split 3" in built.left_out["table4", "r3d_random"]
 
@@ -144,7 +144,7 @@ def test_splits_that_the_data_do_not_have_are_left_out(vcop):
 def test_a_frame_store_is_no_part_of_a_key(vcop):
     with_store, without = settings("tiny"), settings("tiny")
     without["video"]["store"] = False
-    data, suite = runner.official_data(["ucf101"]).facts, runner.suite_facts()
+    data, suite = door.official_data(["ucf101"]).facts, door.suite_facts()
     asked = plan.Request(datasets=("ucf101",), tables=("table1",))
     stored, direct = (planning.build(vcop, chosen, data, suite, asked) for chosen in (with_store, without))
     assert "frames" in kinds(stored)

@@ -13,7 +13,7 @@ from harness.judging.compare import judge
 from harness.records import Outcomes, Record
 from harness.reporting import pages, summary
 from harness.reporting.sections import sections
-from harness.running import runner
+from harness.running import recording
 from suite import recipe, stages
 from suite.datasets import activitynet_qa
 from suite.datasets.synthetic import drawing, questions
@@ -179,8 +179,12 @@ def test_a_type_that_nobody_asks_about_has_no_number(world):
 def test_a_type_that_the_data_do_not_have_is_not_asked_for():
     columns = tuple(column.id for column in PAPER.table("table6").columns)
     asked = SimpleNamespace(table="table6", row="r3d_ssvcop", columns=columns)
-    assert runner._columns(PAPER, asked, dict.fromkeys((*TYPES, "all"), 50.0)) == list(columns)
-    assert runner._columns(PAPER, asked, {"motion": 25.0, "free_yn": 50.0, "all": 37.5}) == ["motion", "free_yn", "all"]
+    assert recording._columns(PAPER, asked, dict.fromkeys((*TYPES, "all"), 50.0)) == list(columns)
+    assert recording._columns(PAPER, asked, {"motion": 25.0, "free_yn": 50.0, "all": 37.5}) == [
+        "motion",
+        "free_yn",
+        "all",
+    ]
 
 
 def of_types(text: str) -> list[list[str]]:

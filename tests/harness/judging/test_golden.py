@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from harness import cli
 from harness.errors import UsageError
 from harness.judging import golden
-from harness.running import runner
+from harness.running import door, regression
 from suite import regression
 
 ROOT = Path(__file__).parents[3]
@@ -292,7 +292,7 @@ def test_a_missing_file_says_how_to_write_it(tmp_path):
 
 @pytest.mark.parametrize("paper", golden.papers(ROOT / "reference_tables"))
 def test_committed_golden_numbers_are_sound_and_of_the_kinds_of_their_slice(paper):
-    assert paper in runner.papers_with_recipe()
+    assert paper in door.papers_with_recipe()
     numbers = golden.load(ROOT / "reference_tables" / "golden" / f"{paper}.toml")
     assert numbers.exact
     assert numbers.near
@@ -318,7 +318,7 @@ def test_the_regression_command_prints_what_fails_and_exits_1(tables, monkeypatc
     # The slice itself takes minutes: its numbers are put in here, `tox -e regression` computes them.
     found = results()
     monkeypatch.setattr(cli, "TABLES", tables)
-    monkeypatch.setattr(runner, "regression_slice", lambda paper, runs: found)
+    monkeypatch.setattr(regression, "results", lambda paper, runs: found)
     monkeypatch.setattr(cli, "_paper", lambda key: None)
     assert cli.regression(runs=tables / "runs") == 0
     assert capsys.readouterr().out.endswith("vcop: 8 golden numbers hold, 0 do not\n")
@@ -333,10 +333,10 @@ def test_the_regression_command_prints_what_fails_and_exits_1(tables, monkeypatc
 
 def test_a_paper_without_golden_numbers_is_refused_by_name_and_left_out_otherwise(tables, monkeypatch, capsys):
     asked = []
-    monkeypatch.setattr(runner, "regression_slice", lambda paper, runs: asked.append(paper) or results())
+    monkeypatch.setattr(regression, "results", lambda paper, runs: asked.append(paper) or results())
     monkeypatch.setattr(cli, "TABLES", tables)
     monkeypatch.setattr(cli, "_paper", lambda key: None)
-    assert "mas" in runner.papers_with_recipe()
+    assert "mas" in door.papers_with_recipe()
     assert cli.regression(runs=tables / "runs") == 0
     assert asked == ["vcop"]
     with pytest.raises(UsageError, match=r"mas\.toml: no golden numbers; write them with .*bless mas"):

@@ -7,7 +7,7 @@ import pytest
 from harness import plan, tables
 from harness.errors import UsageError
 from harness.planning import builder as planning
-from harness.running import runner
+from harness.running import door
 
 ROOT = Path(__file__).parents[3]
 DATASETS = ("ucf101", "hmdb51", "kinetics400", "aslan", "yupenn", "activitynet-qa")
@@ -15,9 +15,9 @@ DATASETS = ("ucf101", "hmdb51", "kinetics400", "aslan", "yupenn", "activitynet-q
 
 def build(key: str, scale: str = "paper", **asked) -> plan.Plan:
     paper = tables.load_paper(ROOT / "reference_tables" / f"{key}.toml")
-    settings = runner.load_recipe(key, scale).settings.model_dump(mode="json")
-    data = runner.official_data(list(DATASETS)).facts
-    return planning.build(paper, settings, data, runner.suite_facts(), plan.Request(**asked))
+    settings = door.load_recipe(key, scale).settings.model_dump(mode="json")
+    data = door.official_data(list(DATASETS)).facts
+    return planning.build(paper, settings, data, door.suite_facts(), plan.Request(**asked))
 
 
 def of_kind(built: plan.Plan, kind: str) -> list[plan.Stage]:
@@ -120,16 +120,16 @@ def test_the_labels_decide_whether_flow_is_an_input():
 
 def test_another_method_of_flow_takes_none_of_the_first_ones_parameters():
     paper = tables.load_paper(ROOT / "reference_tables" / "mas.toml")
-    settings = runner.load_recipe("mas", "tiny").settings.model_dump(mode="json")
+    settings = door.load_recipe("mas", "tiny").settings.model_dump(mode="json")
     settings["flow"]["method"] = "dis"
-    data = runner.official_data(list(DATASETS)).facts
+    data = door.official_data(list(DATASETS)).facts
     asked = plan.Request(tables=("statistics",))
-    built = planning.build(paper, settings, data, runner.suite_facts(), asked)
+    built = planning.build(paper, settings, data, door.suite_facts(), asked)
     assert [stage.config["flow"] for stage in of_kind(built, "flow")] == [{"method": "dis"}]
 
 
 def test_flow_on_the_fly_is_another_recipe():
-    recipe = runner.load_recipe("mas", "tiny")
+    recipe = door.load_recipe("mas", "tiny")
     flow = recipe.settings.flow.model_copy(update={"store": False})
     other = recipe.model_copy(update={"settings": recipe.settings.model_copy(update={"flow": flow})})
     assert other.hash() != recipe.hash()
@@ -151,13 +151,13 @@ def test_the_extractors_of_the_similarity_probe():
 
 def test_imagenet_weights_are_run_where_they_are_at_hand():
     paper = tables.load_paper(ROOT / "reference_tables" / "skip-clip.toml")
-    settings = runner.load_recipe("skip-clip", "paper").settings.model_dump(mode="json")
-    data = runner.official_data(["ucf101"]).facts
+    settings = door.load_recipe("skip-clip", "paper").settings.model_dump(mode="json")
+    data = door.official_data(["ucf101"]).facts
     asked = plan.Request(tables=("initialisation",))
-    without = planning.build(paper, settings, data, runner.suite_facts(), asked)
+    without = planning.build(paper, settings, data, door.suite_facts(), asked)
     assert "imagenet/resnet18" in without.left_out["initialisation", "imagenet"]
     data = data | {"imagenet": plan.DataFacts("full-0123456789ab", "full", {}, 1000)}
-    given = planning.build(paper, settings, data, runner.suite_facts(), asked)
+    given = planning.build(paper, settings, data, door.suite_facts(), asked)
     assert [stage.data for stage in of_kind(given, "inflate")] == [{"imagenet": "full-0123456789ab"}]
 
 
@@ -231,7 +231,7 @@ def test_costs_are_counted_at_the_papers_size_whatever_the_scale():
         assert "views" not in plain.config
         assert "clips" not in plain.config
         views = stage_behind(built, "table10", "ours_view_r3d", "cost").config["views"]
-        paper = runner.load_recipe("srop", "paper").settings.pretraining["views"]
+        paper = door.load_recipe("srop", "paper").settings.pretraining["views"]
         assert (views["channels"], views["latent"]) == (paper.channels, paper.latent)
 
 
@@ -288,10 +288,10 @@ def test_questions_have_a_cost():
 def test_word_vectors_of_another_size_are_refused_before_anything_runs(tmp_path, content):
     path = tmp_path / "glove.txt"
     path.write_text(content, encoding="utf-8")
-    data = runner.official_data(["activitynet-qa"])
+    data = door.official_data(["activitynet-qa"])
     with pytest.raises(UsageError, match=r"glove\.txt: its first line has \d numbers?, not 3; give glove\.6B\.3d\.txt"):
-        runner.with_glove(data, path, 3)
+        door.with_glove(data, path, 3)
     path.write_text("the 1 2 3\nand 4 5 6\n", encoding="utf-8")
-    assert runner.with_glove(data, path, 3).roots["glove"] == path
+    assert door.with_glove(data, path, 3).roots["glove"] == path
     with pytest.raises(UsageError, match=r"none\.txt: no such file; give glove\.6B\.3d\.txt"):
-        runner.with_glove(data, tmp_path / "none.txt", 3)
+        door.with_glove(data, tmp_path / "none.txt", 3)

@@ -7,7 +7,7 @@ import pytest
 
 from harness.records import Checkpoint, Store
 from harness.reporting import report
-from harness.running import runner
+from harness.running import door, evaluation
 from suite.datasets import synthetic
 from tests.harness import results
 from tests.harness.test_bad_inputs import called
@@ -21,20 +21,20 @@ def measured(name: str, digit: str, **changes):
 
 
 def test_a_name_is_not_what_tells_checkpoints_apart(tmp_path):
-    recipe = runner.load_recipe("vcop", "tiny")
+    recipe = door.load_recipe("vcop", "tiny")
     rows = {}
     for folder, content in (("a", b"1"), ("b", b"2"), ("c", b"1")):
         (tmp_path / folder).mkdir()
         path = tmp_path / folder / "model_20.pt"
         path.write_bytes(content)
-        paper = runner.evaluation(path, "r3d", "clip-retrieval", "ucf101", (1,), recipe, f"run {folder}")
+        paper = evaluation.as_paper(path, "r3d", "clip-retrieval", "ucf101", (1,), recipe, f"run {folder}")
         (row,) = paper.figures[0].rows
         assert row.label == f"run {folder}"
         rows[folder] = row.id
     assert rows["a"] == rows["c"] != rows["b"]
     long = tmp_path / ("x" * 240 + ".pt")
     long.write_bytes(b"3")
-    (row,) = runner.evaluation(long, "r3d", "clip-retrieval", "ucf101", (1,), recipe).figures[0].rows
+    (row,) = evaluation.as_paper(long, "r3d", "clip-retrieval", "ucf101", (1,), recipe).figures[0].rows
     assert row.label == long.name
     assert len(row.id) < 40
 

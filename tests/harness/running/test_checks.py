@@ -11,7 +11,7 @@ from harness import plan
 from harness.plan import Request
 from harness.planning import builder as planning
 from harness.records import Store
-from harness.running import checks, preparation, runner, stage_folders
+from harness.running import checks, door, preparation, stage_folders
 from suite.datasets import synthetic
 from tests.harness.test_cli import fails, harness  # noqa: F401  # the command line as a fixture
 
@@ -116,7 +116,7 @@ def test_what_a_kill_left_of_a_memo_does_no_harm(harness, data, tmp_path):  # no
 
 
 def plan_of(data: Path, runs: Path, table: str = "table1") -> plan.Plan:
-    recipe, paper = runner.load_recipe("vcop", "tiny"), preparation.paper_of("vcop", Path("reference_tables"))
+    recipe, paper = door.load_recipe("vcop", "tiny"), preparation.paper_of("vcop", Path("reference_tables"))
     request = Request(tables=(table,), rows=("r3d",))
     run = preparation.work_out(paper, recipe, data, request, runs)
     return preparation.checked(run, runs).built
@@ -169,13 +169,13 @@ def test_keys_of_generated_data_are_what_they_were():
 
 def test_a_file_that_the_system_would_not_give_is_asked_for_again(data, tmp_path):
     runs = tmp_path / "runs"
-    found = checks.bring_up_to_date(runner.real_data(["ucf101"], data), runs)
+    found = checks.bring_up_to_date(door.real_data(["ucf101"], data), runs)
     stage = checks.stages(found)["ucf101"]
     assert checks.known(found, runs).facts["ucf101"].contents
     # A disk that fails for a while leaves no trace on the files.
     path = stage.folder(runs) / stage_folders.RESULT
     path.write_text(path.read_text().replace('"refused": 0', '"refused": 1'))
-    unknown = runner.real_data(["ucf101"], data)
+    unknown = door.real_data(["ucf101"], data)
     assert not checks.known(unknown, runs).facts["ucf101"].contents
     assert checks.bring_up_to_date(unknown, runs).facts["ucf101"].contents == found.facts["ucf101"].contents
     assert '"refused": 0' in path.read_text()
@@ -198,16 +198,16 @@ def test_a_dataset_with_bad_lists_stops_what_needs_it_and_nothing_else(harness, 
 
 def test_rows_of_an_unusable_dataset_are_left_out_with_its_fault():
     paper = preparation.paper_of("vcop", Path("reference_tables"))
-    settings = runner.load_recipe("vcop", "paper").settings.model_dump(mode="json")
-    data = runner.official_data(["ucf101"]).facts
+    settings = door.load_recipe("vcop", "paper").settings.model_dump(mode="json")
+    data = door.official_data(["ucf101"]).facts
     request = Request(tables=("table4",), everything=True)
-    built = planning.build(paper, settings, data, runner.suite_facts(), request, {"hmdb51": "x.txt, line 1: no list"})
+    built = planning.build(paper, settings, data, door.suite_facts(), request, {"hmdb51": "x.txt, line 1: no list"})
     assert {measurement.dataset for measurement in built.measurements} == {"ucf101"}
     assert set(built.left_out.values()) == {"x.txt, line 1: no list"}
 
 
 def test_test_videos_with_the_bytes_of_training_videos_are_listed(harness, data, tmp_path):  # noqa: F811
-    split = runner.real_data(["ucf101"], data)
+    split = door.real_data(["ucf101"], data)
     assert split.facts["ucf101"].sizes[1] == (27, 11)
     train = (data / "ucfTrainTestlist" / "trainlist01.txt").read_text().split()[0]
     test = (data / "ucfTrainTestlist" / "testlist01.txt").read_text().split()[0]

@@ -285,7 +285,7 @@ def test_a_full_disk_is_said_to_be_one_and_ends_the_run(tmp_path, does):
 
 def test_no_process_outlives_a_killed_run(tmp_path):
     code = (
-        "from pathlib import Path; from tests.harness import test_executors as t; "
+        "from pathlib import Path; from tests.harness.running import test_executors as t; "
         f"t.run(t.plan(t.stage('only', does='announce and block')), Path({str(tmp_path)!r}))"
     )
     # Every process of the run holds this end of its standard output: the last one to go ends it.

@@ -19,14 +19,14 @@ from harness.cli import TABLES
 from harness.errors import StageError, UsageError
 from harness.plan import Plan, Stage
 from harness.records import Record, Store
-from harness.running import preparation, runner, scheduling, stage_folders
+from harness.running import door, preparation, recording, scheduling, stage_folders
 from harness.running.preparation import Prepared
 from harness.running.progress import Display
 from suite.datasets import synthetic
 
 ORDERS = 50
 SLOTS = range(1, 17)
-PAPERS = {key: preparation.paper_of(key, TABLES) for key in runner.papers_with_recipe()}
+PAPERS = {key: preparation.paper_of(key, TABLES) for key in door.papers_with_recipe()}
 EVERY_TABLE = [
     (key, table.id)
     for key, paper in PAPERS.items()
@@ -123,9 +123,7 @@ class Paper:
     def run(self, one: Prepared, slots: int, seed: str, fails=lambda stage: None) -> "Ended":
         """Run what is not done yet, as the runner does, with a crew of `slots`; `fails` gives a stage's failure."""
         store = Store(self.runs / "records")
-        written = runner.Written(
-            one.paper, one.recipe, one.request, one.data, one.built, self.runs, store, "the command"
-        )
+        written = recording.Written(one, self.runs, store, "the command")
         done = {name for name, stage in one.built.stages.items() if stage_folders.done(stage, self.runs)}
         crew = Crew(slots, seed, lambda stage: fails(stage) or self.done(stage))
         crew.ended += done
