@@ -144,7 +144,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Suite:
-    """What the plan must know of the suite, handed over by the door to it."""
+    """What the plan must know of the suite, handed over by the door."""
 
     versions: dict[str, int]
     # backbone -> 1e9 multiply-accumulates of one 16 x 112 x 112 clip at width 64

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from harness import cli
 from harness.errors import UsageError
 from harness.judging import golden
-from harness.running import door, regression
+from harness.running import door
 from suite import regression
 
 ROOT = Path(__file__).parents[3]
@@ -318,13 +318,13 @@ def test_the_regression_command_prints_what_fails_and_exits_1(tables, monkeypatc
     # The slice itself takes minutes: its numbers are put in here, `tox -e regression` computes them.
     found = results()
     monkeypatch.setattr(cli, "TABLES", tables)
-    monkeypatch.setattr(regression, "results", lambda paper, runs: found)
+    monkeypatch.setattr("harness.running.regression.results", lambda paper, runs: found)
     monkeypatch.setattr(cli, "_paper", lambda key: None)
-    assert cli.regression(runs=tables / "runs") == 0
+    assert cli.run_regression(runs=tables / "runs") == 0
     assert capsys.readouterr().out.endswith("vcop: 8 golden numbers hold, 0 do not\n")
     del found["exact"]["counts/ucf101/decoded"]
     found["near"]["first-step-loss/r3d"]["value"] = math.nan
-    assert cli.regression("vcop", tables / "runs") == 1
+    assert cli.run_regression("vcop", tables / "runs") == 1
     out = capsys.readouterr().out
     assert "FAILS  vcop exact/counts/ucf101/decoded: its result is missing\n" in out
     assert "FAILS  vcop near/first-step-loss/r3d: nan" in out
@@ -333,18 +333,18 @@ def test_the_regression_command_prints_what_fails_and_exits_1(tables, monkeypatc
 
 def test_a_paper_without_golden_numbers_is_refused_by_name_and_left_out_otherwise(tables, monkeypatch, capsys):
     asked = []
-    monkeypatch.setattr(regression, "results", lambda paper, runs: asked.append(paper) or results())
+    monkeypatch.setattr("harness.running.regression.results", lambda paper, runs: asked.append(paper) or results())
     monkeypatch.setattr(cli, "TABLES", tables)
     monkeypatch.setattr(cli, "_paper", lambda key: None)
     assert "mas" in door.papers_with_recipe()
-    assert cli.regression(runs=tables / "runs") == 0
+    assert cli.run_regression(runs=tables / "runs") == 0
     assert asked == ["vcop"]
     with pytest.raises(UsageError, match=r"mas\.toml: no golden numbers; write them with .*bless mas"):
-        cli.regression("mas", tables / "runs")
+        cli.run_regression("mas", tables / "runs")
     assert asked == ["vcop"]
 
 
 def test_no_golden_numbers_at_all_are_no_success(tmp_path, monkeypatch):
     monkeypatch.setattr(cli, "TABLES", tmp_path)
     with pytest.raises(UsageError, match="no golden numbers"):
-        cli.regression(runs=tmp_path / "runs")
+        cli.run_regression(runs=tmp_path / "runs")

@@ -1,6 +1,6 @@
 """Whatever the order in which stages end, a run leaves the same records, and each is made of stages that are done.
 
-Plans, keys, folders and records are real: real tables, recipes and the runner's own record keeping. Only what a stage
+Plans, keys, folders and records are real: real tables, recipes and a run's own record keeping. Only what a stage
 computes is made up, by a crew in this process whose slots end their stages in an order drawn from a seed.
 """
 
@@ -121,7 +121,7 @@ class Paper:
         stage_folders.finish(stage.folder(self._aside), content)
 
     def run(self, one: Prepared, slots: int, seed: str, fails=lambda stage: None) -> "Ended":
-        """Run what is not done yet, as the runner does, with a crew of `slots`; `fails` gives a stage's failure."""
+        """Run what is not done yet, as a run does, with a crew of `slots`; `fails` gives a stage's failure."""
         store = Store(self.runs / "records")
         written = recording.Written(one, self.runs, store, "the command")
         done = {name for name, stage in one.built.stages.items() if stage_folders.done(stage, self.runs)}

@@ -1,0 +1,41 @@
+"""Departures from a paper that a run makes whatever the recipe says, and when each is in force."""
+
+from harness.plan import Stage
+
+# In force where a run was told to go on without videos that do not decode.
+SKIPPED = {
+    "id": "unreadable-videos-skipped",
+    "what": "Videos that do not decode are left out of training and tests.",
+    "reason": "Asked for with --skip-unreadable; the counts say how many.",
+    "scopes": ["where asked for"],
+}
+# In force where a dataset's lists name videos that are not there, and its own rules allow that.
+MISSING = {
+    "id": "missing-videos",
+    "what": "Videos that are not in the data root play no part.",
+    "reason": "Kinetics-400 and ActivityNet-QA are lists of links, and nobody has all of their videos any more; "
+    "the counts say how many.",
+    "scopes": ["where videos are missing"],
+}
+# In force where questions are read without pretrained word vectors.
+LEARNT = {
+    "id": "learnt-word-embeddings",
+    "what": "Word embeddings start from random numbers and are learnt from the training questions.",
+    "reason": "The paper takes GloVe's; --glove glove.6B.300d.txt does too. The file has 1 GB and is not at hand everywhere.",
+    "scopes": ["without --glove"],
+}
+# In force where a recipe lets batches through in parts.
+IN_PARTS = {
+    "id": "batches-in-parts",
+    "what": "Batches go through the network in parts (`at_once`), whose gradients add up.",
+    "reason": "Memory. Batch norm, and whatever else compares the samples of a batch, sees a part alone.",
+    "scopes": ["where a recipe says at_once"],
+}
+# In the order that pages show them in, after a recipe's own.
+OF_RUNS = (SKIPPED, MISSING, LEARNT, IN_PARTS)
+
+
+def in_parts(stage: Stage) -> bool:
+    """Whether a stage trained on batches in parts."""
+    training = (stage.config.get(name, {}) for name in ("pretraining", "finetuning", "question_answering"))
+    return any(settings.get("optimisation", {}).get("at_once") for settings in training)

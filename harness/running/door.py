@@ -1,0 +1,230 @@
+"""The harness's only door to the suite: recipes, facts of data and networks, and stages. Nothing else here imports it."""
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from harness import plan
+from harness.errors import UsageError
+from harness.plan import DataFacts
+from harness.running import stage_folders
+
+# torchvision's ResNet-18 of ImageNet under a data root, for the one baseline that starts from it.
+IMAGENET = "imagenet/resnet18-f37072fd.pth"
+
+
+@contextmanager
+def suite_errors() -> Iterator[None]:
+    """The suite's InputError as the harness's UsageError; a command runs within, so that none leaves this process."""
+    from suite.errors import InputError
+
+    try:
+        yield
+    except InputError as error:
+        raise UsageError(str(error)) from None
+
+
+def load_recipe(paper: str, scale: str):
+    """The paper's recipe (suite.recipe.Recipe) at a scale. Raises UsageError."""
+    from suite import recipe
+
+    with suite_errors():
+        return recipe.load(paper, scale)
+
+
+def papers_with_recipe() -> list[str]:
+    """Keys of the papers that can be run."""
+    from suite import recipe
+
+    return recipe.papers()
+
+
+def scales() -> tuple[str, ...]:
+    """Names of the scales, the paper's own first."""
+    from suite import recipe
+
+    return recipe.SCALES
+
+
+def protocol_versions() -> dict[str, int]:
+    """Version of every stage kind; a protocol's version is that of the stage that ends it."""
+    from suite import stages
+
+    return dict(stages.VERSIONS)
+
+
+def suite_facts() -> plan.Suite:
+    """Stage versions and what the networks cost."""
+    import tomllib
+
+    from suite import backbones, stages
+
+    costs = tomllib.loads((Path(backbones.__file__).parent / "costs.toml").read_text(encoding="utf-8"))
+    return plan.Suite(dict(stages.VERSIONS), {name: cost["gmacs"] for name, cost in costs.items()})
+
+
+def backbones() -> tuple[str, ...]:
+    """Names of the backbones."""
+    from suite import backbones
+
+    return backbones.NAMES
+
+
+def question_types() -> tuple[str, ...]:
+    """Types of the questions about videos; each has an accuracy of its own."""
+    from suite.datasets import activitynet_qa
+
+    return activitynet_qa.TYPES
+
+
+@dataclass(frozen=True)
+class Data:
+    """The datasets of a run: facts for the plan, and where the files are."""
+
+    facts: dict[str, DataFacts]
+    roots: dict[str, Path]
+    # dataset -> list file -> sha256; empty for generated data until they are there
+    lists: dict[str, dict[str, str]]
+    # Why datasets that were asked for cannot be used, by name: what needs them is left out.
+    faults: dict[str, str] = field(default_factory=dict)
+
+
+def real_data(names: list[str], root: Path) -> Data:
+    """Facts of datasets on disk. Raises UsageError when none of them can be used."""
+    from suite import datasets
+    from suite.errors import InputError
+
+    facts, lists, faults = {}, {}, {}
+    for name in names:
+        try:
+            dataset = datasets.load(name, root)
+        except InputError as error:
+            faults[name] = str(error)
+            continue
+        except OSError as error:
+            faults[name] = f"{error.filename}: cannot be read ({error.strerror}); check the data root"
+            continue
+        sizes = {number: (len(split.train), len(split.test)) for number, split in dataset.splits.items()}
+        facts[name] = DataFacts(
+            dataset.fingerprint(), dataset.scope, sizes, len(dataset.classes), state=dataset.state()
+        )
+        lists[name] = dataset.lists
+    if faults and not facts:
+        raise UsageError(next(iter(faults.values())))
+    roots = dict.fromkeys(names, Path(root).resolve())
+    weights = Path(root).resolve() / IMAGENET
+    if weights.is_file():
+        with open(weights, "rb") as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        facts["imagenet"], roots["imagenet"] = DataFacts(f"full-{sha256[:12]}", "full", {}, 1000), weights
+    return Data(facts, roots, lists, faults)
+
+
+def holds(root: Path, dataset: str) -> bool:
+    """Whether a data root seems to hold a dataset."""
+    from suite import datasets
+
+    return datasets.present(dataset, Path(root))
+
+
+def datasets_in(root: Path) -> list[str]:
+    """Names of the datasets that a data root seems to hold. Raises UsageError when there are none."""
+    from suite import datasets
+
+    found = [name for name in datasets.NAMES if holds(root, name)]
+    if not found:
+        raise UsageError(
+            f"{root}: holds none of the datasets {', '.join(datasets.NAMES)} in their official layouts; check --data-root"
+        )
+    return found
+
+
+def synthetic_data(names: list[str], recipe, runs: Path) -> Data:
+    """Facts of generated data. Their fingerprint is the key of the stage that makes them."""
+    from suite import datasets, stages
+    from suite.datasets import synthetic
+
+    settings = recipe.settings.synthetic.model_dump()
+    facts, roots, lists = {}, {}, {}
+    for name in names:
+        stage = plan.synthetic_stage(name, settings, stages.VERSIONS)
+        sizes, classes = synthetic.sizes(name)
+        facts[name] = DataFacts(f"synthetic-{stage.key[:12]}", "synthetic", sizes, classes, settings)
+        roots[name] = stage.folder(runs)
+        lists[name] = datasets.load(name, roots[name]).lists if stage_folders.done(stage, runs) else {}
+    return Data(facts, roots, lists)
+
+
+def with_glove(data: Data, path: Path, size: int) -> Data:
+    """The same with a file of word vectors of `size` numbers. Raises UsageError when it is not there, or of another size."""
+    remedy = f"give glove.6B.{size}d.txt of glove.6B.zip, or leave the option out"
+    if not path.is_file():
+        raise UsageError(f"--glove {path}: no such file; {remedy}")
+    with open(path, "rb") as file:
+        # Here, not when the first stage reads it: that comes after days of training.
+        numbers = len(file.readline().split()) - 1
+        if numbers != size:
+            raise UsageError(f"--glove {path}: its first line has {max(numbers, 0)} numbers, not {size}; {remedy}")
+        file.seek(0)
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    facts = DataFacts(f"full-{sha256[:12]}", "full", {}, 0)
+    return replace(data, facts=data.facts | {"glove": facts}, roots=data.roots | {"glove": path.resolve()})
+
+
+def official_data(names: list[str]) -> Data:
+    """Facts of the complete official lists, for a plan without data at hand."""
+    from suite import datasets
+
+    facts = {
+        name: DataFacts("full-unread", "full", sizes, classes)
+        for name, (sizes, classes) in datasets.official_sizes().items()
+    }
+    return Data({name: facts[name] for name in names}, {}, {})
+
+
+def dataset(name: str, root: Path):
+    """A dataset as its lists describe it (suite.datasets.Dataset)."""
+    from suite import datasets
+
+    return datasets.load(name, root)
+
+
+def regression_slice(paper: str) -> tuple[dict[str, float], tuple[str, ...]]:
+    """The parts of a paper's regression slice, each with its cost in 1e9 multiply-accumulates, and the generated datasets
+    that they need. Raises UsageError for a paper without a slice."""
+    from suite import regression
+
+    with suite_errors():
+        return regression.parts(paper), regression.datasets(paper)
+
+
+def run_stage(
+    kind, config, inputs, roots, folder, device, workers, threads, tensorboard, progress, *, checkpoint_seconds=60.0
+) -> tuple[dict, dict[str, str]]:
+    """Run one stage of the suite in this process; returns its result and what it says of the device."""
+    import gc
+
+    import torch
+
+    from suite import stages
+
+    cuda = device.startswith("cuda")
+    if threads:
+        torch.set_num_threads(threads)
+    if cuda:
+        torch.cuda.set_device(device)
+    runtime = stages.Runtime(device, workers, progress, tensorboard, checkpoint_seconds)
+    try:
+        result = stages.run(stages.Job(kind, config, inputs, roots, folder, runtime))
+    finally:
+        if cuda:
+            # The next stage of this device may run in another process.
+            gc.collect()
+            torch.cuda.empty_cache()
+    used = {"threads": str(torch.get_num_threads()), "device": device.split(":")[0]}
+    if cuda:
+        used["gpu"] = torch.cuda.get_device_name(device)
+        used["cuda"] = str(torch.version.cuda)
+    return result, used

@@ -1,0 +1,98 @@
+"""Checkpoints of other code bases: one as a table without printed numbers, and what was read of it."""
+
+import hashlib
+from pathlib import Path
+
+from harness.errors import UsageError
+from harness.plan import Plan
+from harness.running import door, stage_folders
+from harness.tables import Paper
+from harness.words import printable
+
+# Protocols that a checkpoint of another code base can be measured under.
+PROTOCOLS = ("clip-retrieval", "video-retrieval", "recognition", "aslan", "yupenn", "video-qa")
+# Protocols that are about one dataset.
+ABOUT = {"aslan": "aslan", "yupenn": "yupenn", "video-qa": "activitynet-qa"}
+# Datasets with labels and a training list, for the others.
+LABELLED = ("ucf101", "hmdb51")
+
+
+def as_paper(
+    checkpoint: Path,
+    backbone: str,
+    protocol: str,
+    dataset: str,
+    splits: tuple[int, ...],
+    recipe,
+    label: str | None = None,
+) -> Paper:
+    """One protocol on an imported checkpoint, as a table without printed numbers. Raises UsageError.
+
+    The row's id is that of the content, so that two files of one name are two rows, and one file of two names is one;
+    label: what reports call it, else the file's name.
+    """
+    if protocol not in PROTOCOLS:
+        raise UsageError(f"--protocol {protocol}: choose one of {', '.join(PROTOCOLS)}")
+    if backbone not in (names := door.backbones()):
+        raise UsageError(f"--backbone {backbone}: choose one of {', '.join(names)}")
+    if protocol in ABOUT:
+        dataset, splits = ABOUT[protocol], (1,)
+    elif dataset not in LABELLED:
+        raise UsageError(f"--dataset {dataset}: choose one of {', '.join(LABELLED)}")
+    if not checkpoint.is_file():
+        raise UsageError(f"{checkpoint}: no such checkpoint; give the file with --checkpoint")
+    with open(checkpoint, "rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    by_clips = protocol.endswith("retrieval")
+    if (by_clips or protocol == "video-qa") and recipe.settings.retrieval is None:
+        raise UsageError(
+            f"--paper {recipe.paper}: its recipe has no features of clips; name a paper that has, such as vcop"
+        )
+    if by_clips:
+        metrics = [f"top{k}" for k in recipe.settings.retrieval.top]
+    elif protocol == "video-qa":
+        metrics = [*door.question_types(), "all"]
+    else:
+        metrics = ["accuracy"]
+    label = label or printable(checkpoint.name)
+    figure = {
+        "id": protocol,
+        "title": f"{protocol} of {label}",
+        "where": f"protocol of {recipe.paper}",
+        "protocol": protocol,
+        "columns": [
+            {"id": metric, "label": metric, "metric": metric, "unit": "percent", "better": "high", "protocol": protocol}
+            | {"dataset": dataset, "splits": list(splits)}
+            for metric in metrics
+        ],
+        "rows": [
+            {
+                "id": f"{backbone}-{sha256[:16]}",
+                "label": label,
+                "source": "own",
+                "backbone": backbone,
+                "weights": "imported",
+            }
+            | {"settings": {"sha256": sha256}}
+        ],
+    }
+    title = "Checkpoints of other code bases"
+    return Paper.model_validate({"key": "imported", "title": title, "citation": label, "figures": [figure]})
+
+
+def describe(built: Plan, runs: Path) -> list[str]:
+    """What was read of an imported checkpoint: by whose names, under what, behind what, and what played no part by module."""
+    lines = []
+    for stage in built.stages.values():
+        if stage.kind == "import":
+            facts = stage_folders.read(stage.folder(runs))["result"]["facts"]
+            found = [f"checkpoint layout: {facts['layout']}"]
+            # Keys are another's: whatever they hold, it is shown as text.
+            found += [f"under {facts['wrapper']!r}"] if facts["wrapper"] else []
+            found += [f"prefix {facts['prefix']!r}"] if facts["prefix"] else []
+            if facts["counters_absent"]:
+                found.append(f"without {facts['counters_absent']} num_batches_tracked, as before PyTorch 0.4.1")
+            parts = [f"{repr(module)[1:-1]} ({count})" for module, count in facts["not_used"].items()]
+            unused = ", ".join(parts[:20]) + (f" and {len(parts) - 20} more" if len(parts) > 20 else "")
+            lines.append(f"{', '.join(found)}; recognised keys that play no part: {unused or 'none'}")
+    return lines
