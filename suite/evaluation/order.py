@@ -3,10 +3,11 @@
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from torch import Tensor, nn
+from torch import nn
 from torch.utils.data import Dataset
 
-from suite.evaluation.asking import ask
+from suite.evaluation.features import frozen
+from suite.loading import batches_of
 
 
 def test(
@@ -27,18 +28,19 @@ def test(
     Raises:
         InputError: a video cannot be read.
     """
-
-    def ordered(clips: Tensor, target: Tensor) -> tuple[list[bool], float]:
-        logits = network(clips)
-        loss = nn.functional.cross_entropy(logits, target, reduction="sum")
-        return (logits.argmax(1) == target).tolist(), float(loss)
-
+    network.to(device)
+    keys = [(0, index) for index in range(len(tuples))]
+    batches = [keys[low : low + batch] for low in range(0, len(keys), batch)]
     right: list[bool] = []
-    total = 0.0
-    for hits, loss in ask(network, ordered, tuples, batch, device, progress, workers=workers):
-        right += hits
-        total += loss
-    return right, total / len(right)
+    loss = 0.0
+    with frozen(network):
+        for clips, target in batches_of(tuples, batches, workers=workers):
+            target = target.to(device)
+            logits = network(clips.to(device))
+            loss += float(nn.functional.cross_entropy(logits, target, reduction="sum"))
+            right += (logits.argmax(1) == target).tolist()
+            progress(len(right), len(tuples))
+    return right, loss / len(right)
 
 
 class Tally(NamedTuple):
