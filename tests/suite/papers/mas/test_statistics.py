@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from suite.errors import InputError
@@ -32,7 +32,10 @@ def region_of(pattern: int, row: int, column: int, size: int) -> int:
 
 
 def derivative(field: np.ndarray, row: int, column: int) -> tuple[float, float]:
-    """(to the right, downwards): the mean of three rows' (columns') differences across two pixels, over 6."""
+    """(to the right, downwards), in sixths: three rows' (columns') differences across two pixels, whole for whole flow.
+
+    Division would round, and move vectors off the edge of an orientation.
+    """
     size = len(field)
 
     def at(r, c):
@@ -41,7 +44,7 @@ def derivative(field: np.ndarray, row: int, column: int) -> tuple[float, float]:
     steps = (-1, 0, 1)
     right = sum(at(row + step, column + 1) - at(row + step, column - 1) for step in steps)
     down = sum(at(row + 1, column + step) - at(row - 1, column + step) for step in steps)
-    return right / 6, down / 6
+    return right, down
 
 
 def lowest_of_the_largest(values, tie: float = 1e-11) -> int:
@@ -164,6 +167,7 @@ def test_labels_of_analytic_flow_are_the_papers(seed):
 
 
 @settings(max_examples=25, deadline=None)
+@example(seed=3, size=16, fields=3, kind="whole numbers")
 @given(
     seed=st.integers(0, 2**32),
     size=st.sampled_from([8, 9, 11, 12, 16]),
