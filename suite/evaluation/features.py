@@ -6,7 +6,6 @@ Shapes: V videos, C clips of a video, T frames of a clip, h x w pixels of a resi
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from operator import itemgetter
 from typing import Literal, get_args
 
@@ -18,8 +17,8 @@ from torch.utils.data import Dataset
 from suite.backbones.c3d import max_pool
 from suite.backbones.staged import probe_feature
 from suite.errors import InputError
+from suite.evaluation.asking import frozen
 from suite.loading import batches_of
-from suite.precision import cudnn_benchmark, full_precision
 from suite.video import transforms
 from suite.video.clips import clip_indices, evenly_spaced_starts, windows
 
@@ -313,31 +312,3 @@ def _batches(loader: ClipsOfVideos | WindowsOfVideos, batch: int, workers: int) 
             waiting = waiting[batch:]
     if waiting is not None and len(waiting):
         yield waiting
-
-
-@contextmanager
-def frozen(network: nn.Module, bn: Literal["running", "batch"] = "running") -> Iterator[None]:
-    """Evaluate `network` without gradients, in full precision, by the algorithms that cuDNN takes without timing them.
-
-    Every module's mode is as before at the end.
-
-    `bn` as in `extract`: normalise by stored statistics or by those of each batch; the stored ones never change.
-    """
-    if bn not in ("running", "batch"):
-        raise ValueError(f"bn is {bn!r}, not 'running' or 'batch'")
-    modes = {module: module.training for module in network.modules()}
-    norms = [module for module in modes if isinstance(module, nn.BatchNorm3d)]
-    tracking = [module.track_running_stats for module in norms]
-    network.eval()
-    if bn == "batch":
-        for module in norms:
-            # In training mode without tracking, PyTorch uses the batch's statistics and updates nothing.
-            module.training, module.track_running_stats = True, False
-    try:
-        with torch.no_grad(), full_precision(), cudnn_benchmark(False):
-            yield
-    finally:
-        for module, tracked in zip(norms, tracking, strict=True):
-            module.track_running_stats = tracked
-        for module, mode in modes.items():
-            module.training = mode

@@ -3,11 +3,10 @@
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from suite.evaluation.features import frozen
-from suite.loading import batches_of
+from suite.evaluation.asking import ask
 
 
 def test(
@@ -28,19 +27,18 @@ def test(
     Raises:
         InputError: a video cannot be read.
     """
-    network.to(device)
-    keys = [(0, index) for index in range(len(tuples))]
-    batches = [keys[low : low + batch] for low in range(0, len(keys), batch)]
+
+    def ordered(clips: Tensor, target: Tensor) -> tuple[list[bool], float]:
+        logits = network(clips)
+        loss = nn.functional.cross_entropy(logits, target, reduction="sum")
+        return (logits.argmax(1) == target).tolist(), float(loss)
+
     right: list[bool] = []
-    loss = 0.0
-    with frozen(network):
-        for clips, target in batches_of(tuples, batches, workers=workers):
-            target = target.to(device)
-            logits = network(clips.to(device))
-            loss += float(nn.functional.cross_entropy(logits, target, reduction="sum"))
-            right += (logits.argmax(1) == target).tolist()
-            progress(len(right), len(tuples))
-    return right, loss / len(right)
+    total = 0.0
+    for hits, loss in ask(network, ordered, tuples, batch, device, progress, workers=workers):
+        right += hits
+        total += loss
+    return right, total / len(right)
 
 
 class Tally(NamedTuple):

@@ -6,11 +6,11 @@ from typing import Literal
 import numpy as np
 from torch import Tensor, nn
 
+from suite.evaluation.asking import frozen
 from suite.evaluation.features import (
     BATCH,
     ClipsOfVideos,
     WindowsOfVideos,
-    frozen,
     means_over_windows,
     run_over_clips,
 )

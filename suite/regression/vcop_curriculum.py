@@ -219,7 +219,8 @@ def _evaluation(job: Job, settings: recipe.Scale) -> dict:
 def _questions(job: Job, settings: recipe.Scale) -> dict:
     """The generated questions, words and answers, what questions alone give, and a fresh network on drawn features."""
     from suite.datasets import activitynet_qa
-    from suite.evaluation import question_answering
+    from suite.evaluation.question_answering.answers import most_frequent
+    from suite.evaluation.question_answering.vocabulary import Vocabulary, answer_vocabulary
 
     data = Native(job, "activitynet-qa", settings)
     exact = identity("activitynet-qa", data)
@@ -229,8 +230,8 @@ def _questions(job: Job, settings: recipe.Scale) -> dict:
         exact[f"questions/{part}/of-type"] = [types[kind] for kind in range(len(activitynet_qa.TYPES))]
         exact[f"questions/{part}/all"] = digest(f"{q.id} {q.type} {q.text} | {q.answer}" for q in questions)
     texts = ("What color is the man's T-shirt?", *(listed["test"][place].text for place in (0, 3)))
-    vocabulary = question_answering.Vocabulary(question.text for question in listed["train"])
-    answers = question_answering.answer_vocabulary(listed["train"], settings.question_answering.answers)
+    vocabulary = Vocabulary(question.text for question in listed["train"])
+    answers = answer_vocabulary(listed["train"], settings.question_answering.answers)
     exact |= {"vocabulary/size": len(vocabulary), "vocabulary/words": digest(vocabulary.words)}
     exact |= {
         "vocabulary/counts": list(vocabulary.counts),
@@ -238,7 +239,7 @@ def _questions(job: Job, settings: recipe.Scale) -> dict:
         "answers/all": digest(answers),
     }
     exact |= {f"vocabulary/question{place}": vocabulary.encode(text) for place, text in enumerate(texts)}
-    frequent = question_answering.most_frequent(listed["train"], listed["test"])
+    frequent = most_frequent(listed["train"], listed["test"])
     for name, tallies in zip(("most-frequent", "most-frequent-of-type"), frequent, strict=True):
         exact |= {f"{name}/{kind}": list(tally) for kind, tally in tallies.items()}
     return {"exact": exact, "near": _answering(data, listed, vocabulary, answers, settings)}
@@ -249,7 +250,9 @@ def _answering(data: Native, listed: dict, vocabulary, answers: tuple[str, ...],
     import numpy as np
     import torch
 
-    from suite.evaluation import question_answering
+    from suite.evaluation.question_answering.answers import answer
+    from suite.evaluation.question_answering.network import QuestionItems, SoftAttention, standard
+    from suite.evaluation.question_answering.vocabulary import drawn
     from suite.seeding import seed_everything
 
     chosen = settings.question_answering
@@ -257,23 +260,21 @@ def _answering(data: Native, listed: dict, vocabulary, answers: tuple[str, ...],
     draw = np.random.Generator(np.random.PCG64(WEIGHTS))
     features = draw.random((len(rows), chosen.clips, FEATURE_SIZE)) * 10.0 ** np.arange(-8, 8, 0.5)
     given = vocabulary, answers, features.astype(np.float32), rows
-    training, test = (
-        question_answering.QuestionItems(listed[part], *given, training=part == "train") for part in ("train", "test")
-    )
-    embeddings = question_answering.drawn(vocabulary, chosen.hidden, 0)
-    standard = question_answering.standard(given[2][sorted({rows[question.video] for question in listed["train"]})])
+    training, test = (QuestionItems(listed[part], *given, training=part == "train") for part in ("train", "test"))
+    embeddings = drawn(vocabulary, chosen.hidden, 0)
+    scale = standard(given[2][sorted({rows[question.video] for question in listed["train"]})])
     found = {"embedding": embeddings.vectors[-1].norm().item()}
     for name, video in (("video", True), ("question-only", False)):
         seed_everything(0)
-        network = question_answering.SoftAttention(
-            embeddings.vectors, len(answers), standard, hidden=chosen.hidden, dropout=chosen.dropout, video=video
+        network = SoftAttention(
+            embeddings.vectors, len(answers), scale, hidden=chosen.hidden, dropout=chosen.dropout, video=video
         )
         loss = network.outcome(*batch_of(training, 0, chosen.optimisation.batch)).loss
         loss.backward()
         norm = torch.stack([each.grad.norm() for each in network.parameters()]).norm()
         found |= {f"{name}/loss": loss.item(), f"{name}/gradient-norm": norm.item()}
         if video:
-            attention = question_answering.answer(network, test, chosen.optimisation.batch, "cpu").attention
+            attention = answer(network, test, chosen.optimisation.batch, "cpu").attention
             found["attention/largest"] = float(attention.max(1).mean(dtype=np.float64))
             found |= {f"attention/clip{place}": float(weight) for place, weight in enumerate(attention[0, :3])}
     return within(FLOAT32, {f"questions/{name}": value for name, value in found.items()})

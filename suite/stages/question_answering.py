@@ -16,7 +16,7 @@ class _Questions:
 
     def __init__(self, job: Job):
         from suite.datasets import activitynet_qa
-        from suite.evaluation import question_answering
+        from suite.evaluation.question_answering.vocabulary import UNKNOWN, Vocabulary, answer_vocabulary, drawn, glove
 
         settings = job.config["question_answering"]
         self.data = Data(job, job.config["dataset"])
@@ -35,20 +35,20 @@ class _Questions:
             if part == "test":
                 # As others count videos: about those that are there, and about those of them that can be read.
                 self.counts |= {"listed": len(listed), "decoded": len(asked)}
-        self.vocabulary = question_answering.Vocabulary(question.text for question in self.parts["train"])
-        self.answers = question_answering.answer_vocabulary(self.parts["train"], settings["answers"])
+        self.vocabulary = Vocabulary(question.text for question in self.parts["train"])
+        self.answers = answer_vocabulary(self.parts["train"], settings["answers"])
         size, seed = settings["hidden"], job.config["seed"]
         if "glove" in job.roots:
-            self.embeddings = question_answering.glove(job.roots["glove"], self.vocabulary, size, seed)
+            self.embeddings = glove(job.roots["glove"], self.vocabulary, size, seed)
         else:
-            self.embeddings = question_answering.drawn(self.vocabulary, size, seed)
+            self.embeddings = drawn(self.vocabulary, size, seed)
         self.facts = {
             "words": len(self.vocabulary),
             "words_covered": self.embeddings.words_covered,
             "tokens_covered": self.embeddings.tokens_covered,
             "answers": len(self.answers),
         }
-        words, tokens = len(self.vocabulary) - question_answering.UNKNOWN - 1, sum(self.vocabulary.counts)
+        words, tokens = len(self.vocabulary) - UNKNOWN - 1, sum(self.vocabulary.counts)
         self.counts |= {"words": words, "tokens": tokens}
         if "glove" in job.roots:
             self.counts["words_with_vector"] = round(words * self.embeddings.words_covered)
@@ -56,7 +56,7 @@ class _Questions:
 
     def items(self, part: str, features, rows: dict[str, int]):
         """The questions of a part with the features of their videos."""
-        from suite.evaluation.question_answering import QuestionItems
+        from suite.evaluation.question_answering.network import QuestionItems
 
         return QuestionItems(self.parts[part], self.vocabulary, self.answers, features, rows, training=part == "train")
 
@@ -68,17 +68,18 @@ class _Questions:
 def _answered(job: Job, asked: _Questions, features, rows: dict[str, int], *, video: bool):
     """A network trained on the questions of train and chosen by those of val: what its training gave, and its test answers."""
     from suite import checkpoints
-    from suite.evaluation import question_answering
+    from suite.evaluation.question_answering.answers import answer
+    from suite.evaluation.question_answering.network import SoftAttention, standard
     from suite.seeding import seed_everything
 
     settings = job.config["question_answering"]
     training, watched, test = (asked.items(part, features, rows) for part in ("train", "val", "test"))
     learnt = sorted({rows[question.video] for question in asked.parts["train"]})
     seed_everything(job.config["seed"])
-    network = question_answering.SoftAttention(
+    network = SoftAttention(
         asked.embeddings.vectors,
         len(asked.answers),
-        question_answering.standard(features[learnt]),
+        standard(features[learnt]),
         hidden=settings["hidden"],
         dropout=settings["dropout"],
         video=video,
@@ -86,7 +87,7 @@ def _answered(job: Job, asked: _Questions, features, rows: dict[str, int], *, vi
     fitted = train(job, network, training, watched, settings["optimisation"])
     network.load_state_dict(checkpoints.load(job.folder / "best.safetensors"))
     runtime, batch = job.runtime, settings["optimisation"]["batch"]
-    found = question_answering.answer(network, test, batch, runtime.device, runtime.progress, workers=runtime.workers)
+    found = answer(network, test, batch, runtime.device, runtime.progress, workers=runtime.workers)
     fitted["counts"] |= {"unanswerable_in_training": training.left_out, "unanswerable": test.targets.count(-1)}
     return fitted, found
 
@@ -95,14 +96,14 @@ def baseline(job: Job) -> dict:
     """What can be had without the video: the most frequent answers, and a network that reads the question alone."""
     import numpy as np
 
-    from suite.evaluation import question_answering
+    from suite.evaluation.question_answering.answers import by_type, most_frequent
 
     asked = _Questions(job)
     rows = {name: row for row, name in enumerate(asked.data.frames)}
     fitted, found = _answered(job, asked, np.zeros((len(rows), 1, 1), np.float32), rows, video=False)
-    frequent = question_answering.most_frequent(asked.parts["train"], asked.parts["test"])
+    frequent = most_frequent(asked.parts["train"], asked.parts["test"])
     tallies = {
-        "question_only": question_answering.by_type(found.hits, asked.types()),
+        "question_only": by_type(found.hits, asked.types()),
         "most_frequent": frequent.overall,
         "most_frequent_of_type": frequent.of_type,
     }
@@ -116,7 +117,7 @@ def video_qa(job: Job) -> dict:
     """Answers to the test questions from clip features, by type and in all, beside the baselines; a picture of attention."""
     import numpy as np
 
-    from suite.evaluation import question_answering
+    from suite.evaluation.question_answering.answers import by_type
 
     asked = _Questions(job)
     folder, rows, parts = job.inputs["features"], {}, []
@@ -126,7 +127,7 @@ def video_qa(job: Job) -> dict:
         parts.append(np.load(folder / f"{part}.npy"))
     features = np.concatenate(parts)
     fitted, found = _answered(job, asked, features, rows, video=True)
-    tallies = question_answering.by_type(found.hits, asked.types())
+    tallies = by_type(found.hits, asked.types())
     before = json.loads((job.inputs["baseline"] / "result.json").read_text(encoding="utf-8"))["result"]["scores"]
     counts = {"total": tallies["all"].total} | asked.counts | fitted["counts"]
     for kind, tally in tallies.items():
@@ -147,7 +148,7 @@ def video_qa(job: Job) -> dict:
 
 def _picture(job: Job, asked: _Questions, found, clips: int) -> None:
     """The attention of a few test questions, over the middle frames of their video's clips."""
-    from suite.evaluation.question_answering import attention_picture
+    from suite.evaluation.question_answering.picture import attention_picture
     from suite.video.clips import evenly_spaced_starts
 
     video, questions = job.config["video"], asked.parts["test"]

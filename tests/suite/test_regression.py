@@ -16,7 +16,7 @@ from harness.judging import golden
 from suite import backbones, datasets, recipe, regression
 from suite.datasets import activitynet_qa, aslan, synthetic
 from suite.errors import InputError
-from suite.evaluation import question_answering
+from suite.evaluation.question_answering import vocabulary
 from suite.papers.mas import statistics
 from suite.papers.srop import segment_clips
 from suite.papers.vcop import order_network
@@ -446,7 +446,7 @@ def test_a_changed_method_changes_exact_numbers(name, exact, roots, tmp_path, mo
 
 
 def test_a_word_that_is_split_otherwise_changes_the_words_and_no_count(questions, roots, tmp_path, monkeypatch):
-    monkeypatch.setattr(question_answering, "words", lambda text: text.lower().split())
+    monkeypatch.setattr(vocabulary, "words", lambda text: text.lower().split())
     found = numbers(roots, tmp_path, "questions", "vcop-curriculum")["exact"]
     changed = {key for key in found if found[key] != questions["exact"][key]}
     # The generated questions hold nothing but words and blanks; the first question here does.

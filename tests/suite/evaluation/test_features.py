@@ -1,6 +1,5 @@
 """Features and recognition scores equal a slow reference, whatever the batches, workers and switches."""
 
-import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -126,41 +125,6 @@ def test_batch_statistics_are_the_batches_own_and_leave_no_trace(source, backbon
     with torch.no_grad():
         expected = trainer(transforms.to_network(clips_of_all)).reshape(5, 3, -1)
     np.testing.assert_allclose(own, expected, rtol=1e-4, atol=1e-6)
-
-
-@pytest.mark.parametrize("fails", [False, True])
-def test_modes_and_switches_are_put_back(backbone, fails):
-    backbone.train()
-    backbone.conv2.bn_a.eval()
-    torch.set_float32_matmul_precision("high")
-    torch.backends.cudnn.conv.fp32_precision = "tf32"
-    torch.backends.cudnn.benchmark = True
-    try:
-        with contextlib.suppress(KeyError), features.frozen(backbone, "batch"):
-            assert not backbone.conv1.training
-            assert backbone.conv1.bn.training
-            assert not torch.is_grad_enabled()
-            assert torch.backends.cuda.matmul.fp32_precision == "ieee"
-            assert torch.backends.cudnn.conv.fp32_precision == "ieee"
-            assert torch.backends.cudnn.allow_tf32 is False
-            assert torch.backends.cudnn.benchmark is False
-            assert torch.backends.mkldnn.matmul.fp32_precision == "ieee"
-            if fails:
-                raise KeyError
-        assert torch.get_float32_matmul_precision() == "high"
-        assert torch.backends.cuda.matmul.fp32_precision == "tf32"
-        assert torch.backends.cudnn.conv.fp32_precision == "tf32"
-        assert torch.backends.cudnn.rnn.fp32_precision == "tf32"
-        assert torch.backends.cudnn.allow_tf32 is True
-        assert torch.backends.cudnn.benchmark is True
-        assert torch.is_grad_enabled()
-        assert backbone.conv1.training
-        assert not backbone.conv2.bn_a.training
-        assert all(m.track_running_stats for m in backbone.modules() if isinstance(m, torch.nn.BatchNorm3d))
-    finally:
-        torch.set_float32_matmul_precision("highest")
-        torch.backends.cudnn.benchmark = False
-        backbone.eval()
 
 
 def test_autocast_does_not_reach_features(source, backbone):
