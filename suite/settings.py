@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from suite import datasets
+from suite.video import inputs
 
 Switch = Annotated[bool, Field(strict=True)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,59}$")]
@@ -75,8 +76,10 @@ class Video(Input):
 
     # Decode and resize every frame once into one raw file: fast, and as large as the frames.
     store: Switch
-    # What networks see: values in [0, 1], or 0 to 255 less a mean, in the order of colours that is named.
-    pixels: Literal["unit", "rgb-mean", "bgr-raw"] = "unit"
+    # Whether frames are smoothed as they are made smaller.
+    antialias: Switch = True
+    # What networks see, by a name (suite/video/inputs.py) or written out: range, mean, std, channels.
+    pixels: inputs.Named | inputs.Pixels = "unit"
 
 
 class Optimisation(Settings):
@@ -282,6 +285,8 @@ class Finetuning(Settings):
     head: Literal["linear", "three-layer"] = "linear"
     # Evenly spaced clips of a test video; 0 takes every non-overlapping one.
     test_clips: ClipsOrAll
+    # Frames of the video from one frame of a clip to the next; 1 is consecutive.
+    stride: Length = 1
     # What is averaged over them.
     test_average: Literal["logits", "softmax"] = "logits"
     # The first stage that learns; the ones below stay as they were pretrained, statistics of batch norm included.
@@ -304,8 +309,9 @@ class Retrieval(Settings):
 class Probes(Settings):
     """Linear classifiers on the features of a frozen network (mas)."""
 
-    # Frames between the starts of neighbouring clips.
+    # Frames of a clip from its start to that of the next clip, and frames of the video from one of them to the next.
     step: Length = 8
+    stride: Length = 1
     svm_c: Annotated[float, Field(strict=True, gt=0, le=1e6, allow_inf_nan=False)] = 1.0
     # What a zero is raised to inside x log(x / 0), of ASLAN's similarities.
     floor: Positive = 1e-10

@@ -326,6 +326,7 @@ class _Builder:
             "dataset": cell.dataset,
             "video": self._video(),
             "step": probes["step"],
+            "stride": probes["stride"],
             "threads": self.settings["compute"]["threads"],
         }
         videos = sum(self._size(cell.dataset, split))
@@ -333,7 +334,10 @@ class _Builder:
         cost = self._gmacs(cell.backbone, videos * self._clips(cell.dataset) * 2)
         inputs |= self._data_inputs(cell.dataset)
         features = self._stage("probe-features", config, inputs, [cell.dataset], cost)
-        config = {"dataset": cell.dataset, **{key: value for key, value in probes.items() if key != "step"}}
+        config = {
+            "dataset": cell.dataset,
+            **{key: value for key, value in probes.items() if key not in ("step", "stride")},
+        }
         inputs = self._data_inputs(cell.dataset) | {"features": features}
         return self._stage(cell.protocol, config, inputs, [cell.dataset])
 
@@ -410,6 +414,7 @@ class _Builder:
         if pretraining["pretext"] == "statistics" and self.settings["flow"]["store"]:
             config = {"dataset": dataset, "split": pretraining["split"], "flow": self._flow()}
             config["resize"] = list(self.settings["video"]["resize"])
+            config |= self._plainly_resized()
             frames = sum(self._size(dataset, pretraining["split"])) * self._frames(dataset)
             gigabytes = frames * 2 * config["resize"][0] * config["resize"][1] / 1e9
             inputs[f"flow:{dataset}"] = self._stage("flow", config, dict(inputs), [dataset], 0.0, gigabytes)
@@ -499,7 +504,7 @@ class _Builder:
         check = check_stage(dataset, self.data[dataset], self.suite.versions, self._generated(dataset))
         inputs = {f"check-data:{dataset}": self.plan.add(check)}
         if self.settings["video"]["store"]:
-            config = {"dataset": dataset, "resize": list(self.settings["video"]["resize"])}
+            config = {"dataset": dataset, "resize": list(self.settings["video"]["resize"])} | self._plainly_resized()
             inputs[f"frames:{dataset}"] = self._stage("frames", config, dict(inputs), [dataset])
         return inputs
 
@@ -547,7 +552,12 @@ class _Builder:
         return (32.9 + 1.81 * frames) / 8.31
 
     def _video(self) -> dict:
-        return {key: self.settings["video"][key] for key in ("clip_length", "resize", "crop", "pixels")}
+        video = {key: self.settings["video"][key] for key in ("clip_length", "resize", "crop", "pixels")}
+        return video | self._plainly_resized()
+
+    def _plainly_resized(self) -> dict:
+        """Said of frames only where they are not smoothed as they are made smaller."""
+        return {} if self.settings["video"]["antialias"] else {"antialias": False}
 
     def _size(self, dataset: str, split: int) -> tuple[int, int]:
         try:

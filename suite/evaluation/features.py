@@ -120,6 +120,7 @@ def video_features(
     *,
     clip_length: int,
     overlap: int,
+    stride: int = 1,
     crop: int,
     pixels: transforms.Pixels = "unit",
     batch: int = BATCH,
@@ -135,6 +136,7 @@ def video_features(
     Args:
         clip_length, overlap: frames of a window, and how many it shares with the next (16 and 8); frames behind the
             last whole window are left out, and a video too short for one repeats from its start.
+        stride: frames of the video from one frame of a window to the next.
         others: as in `extract`. Memory holds a batch and some windows of one video (`PIECE`), whatever its length.
 
     Raises:
@@ -143,7 +145,7 @@ def video_features(
     if not 0 <= overlap < clip_length:
         raise ValueError(f"windows of {clip_length} frames cannot overlap by {overlap}")
     step = clip_length - overlap
-    loader = WindowsOfVideos(source, videos, frames, clip_length=clip_length, step=step, crop=crop)
+    loader = WindowsOfVideos(source, videos, frames, clip_length=clip_length, step=step, stride=stride, crop=crop)
     result: np.ndarray | None = None
     with frozen(backbone.to(device)):
         means = means_over_windows(
@@ -259,16 +261,17 @@ class ClipsOfVideos(Dataset):
 
 
 class WindowsOfVideos(Dataset):
-    """All whole windows of every video, `step` frames from start to start; an item is up to `PIECE` of one video's.
+    """All whole windows of every video, `step` of their frames from start to start; an item is up to `PIECE` of one video's.
 
     Items are uint8 [windows, T, crop, crop, 3], in the order of videos and windows; `counts` is the number of windows
     of each video, 1 for one shorter than a window, which repeats from its start.
     """
 
-    def __init__(self, source, videos, frames, *, clip_length: int, step: int, crop: int):
+    def __init__(self, source, videos, frames, *, clip_length: int, step: int, stride: int = 1, crop: int):
         self.source, self.videos, self.frames = source, list(videos), frames
-        self.clip_length, self.crop = clip_length, crop
-        starts = [windows(frames[video.name], clip_length, step) for video in self.videos]
+        self.clip_length, self.stride, self.crop = clip_length, stride, crop
+        span = (clip_length - 1) * stride + 1
+        starts = [windows(frames[video.name], span, step * stride) for video in self.videos]
         self.counts = [len(of_video) for of_video in starts]
         self._pieces = [
             (index, of_video[low : low + PIECE])
@@ -285,7 +288,7 @@ class WindowsOfVideos(Dataset):
 
     def __getitem__(self, index: int) -> Tensor:
         name, starts = self.name(index), self._pieces[index][1]
-        wanted = [clip_indices(start, self.clip_length, self.frames[name]) for start in starts]
+        wanted = [clip_indices(start, self.clip_length, self.frames[name], self.stride) for start in starts]
         return _read(self.source, name, wanted, self.crop)
 
 

@@ -23,6 +23,7 @@ class ActionClips(Dataset):
 
     Args:
         source: gives resized uint8 frames by video name and indices.
+        stride: frames of the video from one frame of a clip to the next.
         every: every non-overlapping clip is an item, and frames behind the last whole one are not shown.
         flip: training clips are mirrored left to right half of the time.
         jitter: items have a third part, factors of brightness, contrast and saturation; a training clip's are uniform in
@@ -30,16 +31,29 @@ class ActionClips(Dataset):
     """
 
     def __init__(
-        self, source, videos, frames, *, clip_length, crop, seed, training, every=False, flip=False, jitter=0.0
+        self,
+        source,
+        videos,
+        frames,
+        *,
+        clip_length,
+        crop,
+        seed,
+        training,
+        stride=1,
+        every=False,
+        flip=False,
+        jitter=0.0,
     ):
         self.source, self.frames = source, frames
-        self.clip_length, self.crop, self.seed = clip_length, crop, seed
+        self.clip_length, self.stride, self.crop, self.seed = clip_length, stride, crop, seed
+        self._span = (clip_length - 1) * stride + 1
         self.training, self.flip, self.jitter = training, flip, jitter
         # Videos, and where their clip starts: nowhere yet if that is drawn.
         self.clips = [(video, start) for video in videos for start in (self._windows(video) if every else [None])]
 
     def _windows(self, video) -> list[int]:
-        return clip_indices.windows(self.frames[video.name], self.clip_length, self.clip_length)
+        return clip_indices.windows(self.frames[video.name], self._span, self.clip_length * self.stride)
 
     def __len__(self) -> int:
         return len(self.clips)
@@ -55,8 +69,9 @@ class ActionClips(Dataset):
         draw = generator(self.seed, epoch, index)
         length = self.frames[video.name]
         if start is None:
-            start = int(torch.randint(max(length - self.clip_length, 0) + 1, (), generator=draw))
-        clip = self.source.frames(video.name, clip_indices.clip_indices(start, self.clip_length, length))
+            start = int(torch.randint(max(length - self._span, 0) + 1, (), generator=draw))
+        wanted = clip_indices.clip_indices(start, self.clip_length, length, self.stride)
+        clip = self.source.frames(video.name, wanted)
         if not self.training:
             colours = (torch.ones(3),) if self.jitter else ()
             return transforms.centre_crop(clip, self.crop), video.label, *colours

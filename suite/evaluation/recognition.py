@@ -48,8 +48,6 @@ def test(
     """
     if average not in ("logits", "softmax"):
         raise ValueError(f"average is {average!r}, not 'logits' or 'softmax'")
-    if clips == "windows" and stride != 1:
-        raise ValueError(f"windows are of consecutive frames; stride is {stride}")
 
     def scores(inputs: Tensor) -> Tensor:
         logits = network(inputs)
@@ -58,7 +56,9 @@ def test(
     run = {"pixels": pixels, "batch": batch, "device": device, "workers": workers, "progress": progress}
     with frozen(network.to(device)):
         if clips == "windows":
-            loader = WindowsOfVideos(source, videos, frames, clip_length=clip_length, step=clip_length, crop=crop)
+            loader = WindowsOfVideos(
+                source, videos, frames, clip_length=clip_length, step=clip_length, stride=stride, crop=crop
+            )
             return np.stack(list(means_over_windows(scores, loader, **run)))
         loader = ClipsOfVideos(source, videos, frames, clip_length=clip_length, clips=clips, stride=stride, crop=crop)
         return run_over_clips(scores, loader, **run).astype(np.float64).mean(axis=1)

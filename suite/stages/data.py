@@ -20,6 +20,7 @@ class Data:
         checked = json.loads((job.inputs[f"check-data:{name}"] / "videos.json").read_text(encoding="utf-8"))
         self.frames: dict[str, int] = checked["videos"]
         self._store = job.inputs.get(f"frames:{name}")
+        self._antialias = _antialias(job.config)
         self._flow, self._flow_settings = job.inputs.get(f"flow:{name}"), job.config.get("flow")
 
     def readable(self, videos) -> list:
@@ -31,7 +32,7 @@ class Data:
 
         if self._store is not None:
             return store.FrameStore(self._store)
-        return decode.ResizedVideos(self.root, self.dataset.videos(), tuple(resize))
+        return decode.ResizedVideos(self.root, self.dataset.videos(), tuple(resize), self._antialias)
 
     def flow(self, resize):
         """Flow between resized frames, of a store or computed when asked for."""
@@ -75,7 +76,8 @@ def frames(job: Job) -> dict:
     from suite.video import decode, store
 
     data = Data(job, job.config["dataset"])
-    source = decode.ResizedVideos(data.root, data.dataset.videos(), tuple(job.config["resize"]))
+    videos, size = data.dataset.videos(), tuple(job.config["resize"])
+    source = decode.ResizedVideos(data.root, videos, size, _antialias(job.config))
     names = sorted(data.frames)
 
     def whole_videos():
@@ -106,6 +108,11 @@ def flow(job: Job) -> dict:
     )
     counts = {"videos": len(names), "pairs": made["pairs"], "bytes": made["bytes"]}
     return {"counts": counts, "facts": {"error": made["error"], "settings": made["settings"]}}
+
+
+def _antialias(config: dict) -> bool:
+    """Whether frames are smoothed as they are resized, which a configuration says only where they are not."""
+    return config.get("video", config).get("antialias", True)
 
 
 def cores() -> int:

@@ -24,6 +24,7 @@ def probe_features(job: Job) -> dict:
         data.frames,
         clip_length=config["video"]["clip_length"],
         overlap=config["video"]["clip_length"] - config["step"],
+        stride=config["stride"],
         crop=config["video"]["crop"],
         pixels=config["video"]["pixels"],
         device=job.runtime.device,

@@ -29,6 +29,7 @@ def recognition(job: Job) -> dict:
         data.frames,
         clip_length=config["video"]["clip_length"],
         clips=settings["test_clips"] or "windows",
+        stride=settings["stride"],
         average=settings["test_average"],
         pixels=config["video"]["pixels"],
         crop=config["video"]["crop"],

@@ -99,7 +99,7 @@ def finetune(job: Job) -> dict:
     learnt = finetuning.few_per_class(rest, settings["videos_per_class"], config["seed"])
     source = data.source(config["video"]["resize"])
     shown = {"clip_length": config["video"]["clip_length"], "crop": config["video"]["crop"], "seed": config["seed"]}
-    shown |= {"every": settings["clips"] == "all", "flip": settings["flip"]}
+    shown |= {"stride": settings["stride"], "every": settings["clips"] == "all", "flip": settings["flip"]}
     shown |= {"jitter": settings["jitter"]}
     training, watched = (
         finetuning.ActionClips(source, videos, data.frames, training=shuffled, **shown)

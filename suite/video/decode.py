@@ -144,11 +144,12 @@ class ResizedVideos:
         root: data root that the videos' paths start from.
         videos: the videos that will be asked for.
         size: (height, width) in pixels.
+        antialias: as in `transforms.resize`.
     """
 
-    def __init__(self, root: Path, videos: Sequence[Video], size: tuple[int, int]) -> None:
+    def __init__(self, root: Path, videos: Sequence[Video], size: tuple[int, int], antialias: bool = True) -> None:
         self._paths = {video.name: Path(root) / video.path for video in videos}
-        self._size = tuple(size)
+        self._size, self._antialias = tuple(size), antialias
         self._reader = Reader()
 
     def frames(self, name: str, indices: Sequence[int]) -> torch.Tensor:
@@ -156,7 +157,7 @@ class ResizedVideos:
         from suite.video import transforms
 
         distinct, places = np.unique(np.asarray(indices), return_inverse=True)
-        frames = transforms.resize(self._reader.frames(self._paths[name], distinct), self._size)
+        frames = transforms.resize(self._reader.frames(self._paths[name], distinct), self._size, self._antialias)
         if len(distinct) == len(places) and (places[1:] > places[:-1]).all():
             return frames
         return frames[places.tolist()]

@@ -3,8 +3,7 @@
 Shapes: clips are [..., T, H, W, 3] uint8 until `to_network` makes [B, 3, T, H, W] float32 of them.
 """
 
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -12,22 +11,27 @@ from torch import Tensor
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as vision
 
-# What a network sees: see `to_network`.
-Pixels = Literal["unit", "rgb-mean", "bgr-raw"]
-# Mean red, green and blue of video frames, as PyTorch ports of C3D take it.
-MEAN = (102.0, 98.0, 90.0)
+from suite.video import inputs
+
+# What a network sees: a name of `inputs.NAMED`, a table of a configuration, or the value itself.
+Pixels = str | Mapping | inputs.Pixels
 # How much of red, green and blue there is in grey, as torchvision (and PIL) take it.
 GREY = (0.2989, 0.587, 0.114)
 
 
-def resize(frames: np.ndarray | Tensor, size: tuple[int, int]) -> Tensor:
-    """Resize uint8 frames [T, H, W, 3] to (height, width), antialiased bilinear: uint8 [T, h, w, 3], contiguous.
+def resize(frames: np.ndarray | Tensor, size: tuple[int, int], antialias: bool = True) -> Tensor:
+    """Resize uint8 frames [T, H, W, 3] to (height, width), bilinear: uint8 [T, h, w, 3], contiguous.
 
-    Near to PIL's bilinear resize, which VCOP's authors use (69 dB). The frames stay in NHWC order in memory: torchvision
+    Antialiased it is near to PIL's bilinear resize, which VCOP's authors use (69 dB); without, it gives the bytes that
+    torchvision's presets for videos give. The frames stay in NHWC order in memory: torchvision
     sees a strided view, which is its fastest case.
     """
-    frames = torch.as_tensor(frames)
-    resized = vision.resize(frames.permute(0, 3, 1, 2), list(size), InterpolationMode.BILINEAR, antialias=True)
+    images = torch.as_tensor(frames).permute(0, 3, 1, 2)
+    if antialias:
+        resized = vision.resize(images, list(size), InterpolationMode.BILINEAR, antialias=True)
+    else:
+        # As the presets, through single precision: PyTorch's own resize of bytes rounds a fifth of the pixels otherwise.
+        resized = vision.resize(images.float(), list(size), InterpolationMode.BILINEAR, antialias=False).round().byte()
     return resized.permute(0, 2, 3, 1).contiguous()
 
 
@@ -62,16 +66,20 @@ def to_network(batch: Tensor, pixels: Pixels = "unit") -> Tensor:
     (R3D on a CPU core by 1.7).
 
     Args:
-        pixels: "unit", values in [0, 1], no mean or deviation taken (VCOP's code); "rgb-mean", 0 to 255 less `MEAN`;
-            "bgr-raw", 0 to 255 in the order blue, green, red (the code of MAS).
+        pixels: how bytes become numbers; by default values in [0, 1], no mean or deviation taken (VCOP's code).
+
+    Raises ValueError for a name that `inputs.NAMED` has not.
     """
-    if pixels == "unit":
-        return batch.permute(0, 4, 1, 2, 3).float().div_(255)
-    if pixels == "rgb-mean":
-        return (batch.float() - batch.new_tensor(MEAN, dtype=torch.float32)).permute(0, 4, 1, 2, 3)
-    if pixels == "bgr-raw":
-        return batch.flip(-1).permute(0, 4, 1, 2, 3).float()
-    raise ValueError(f"unknown scale of pixels {pixels!r}")
+    how = inputs.pixels(pixels)
+    values = (batch if how.channels == "rgb" else batch.flip(-1)).float()
+    # One by one, and only what changes a value: each of them rounds, as it does where the network was trained.
+    if how.range == 1:
+        values.div_(255)
+    if any(how.mean):
+        values.sub_(values.new_tensor(how.mean))
+    if how.std != (1.0, 1.0, 1.0):
+        values.div_(values.new_tensor(how.std))
+    return values.permute(0, 4, 1, 2, 3)
 
 
 def drawn_colours(generator: torch.Generator, jitter: float) -> Tensor:

@@ -145,6 +145,19 @@ def test_a_network_sees_the_colours_that_were_drawn(source):
     assert found != plain
 
 
+def test_a_stride_spreads_the_frames_of_training_clips(tmp_path):
+    frames = np.arange(20, dtype=np.uint8)[:, None, None, None] * np.ones((1, 8, 8, 3), np.uint8)
+    store.write(tmp_path, [("long", frames), ("short", frames[:5])])
+    given = (store.FrameStore(tmp_path), [Labelled("long"), Labelled("short")], {"long": 20, "short": 5})
+    shown = {"clip_length": 4, "stride": 3, "crop": 8, "seed": 1, "training": True}
+    one, every = (finetuning.ActionClips(*given, every=every, **shown) for every in (False, True))
+    drawn = [one[epoch, 0][0][:, 0, 0, 0].tolist() for epoch in range(60)]
+    assert {clip[0] for clip in drawn} == set(range(11))
+    assert all(clip == list(range(clip[0], clip[0] + 12, 3)) for clip in drawn)
+    assert one[0, 1][0][:, 0, 0, 0].tolist() == [0, 3, 1, 4]
+    assert [every[0, index][0][0, 0, 0, 0].item() for index in range(len(every))] == [0, 0]
+
+
 def one_by_one(clip: torch.Tensor, factors: torch.Tensor) -> torch.Tensor:
     """One clip [T, H, W, 3] with other colours, by the definition of each change: [1, 3, T, H, W]."""
     brightness, contrast, saturation = factors.tolist()

@@ -97,7 +97,7 @@ def test_pixels_less_a_mean_and_in_reverse_order_by_hand():
     assert transforms.to_network(clip, "rgb-mean")[0, :, 0, 0, 1].tolist() == [98, 2, -90]
     assert transforms.to_network(clip, "rgb-mean")[0, :, 0, 1, 1].tolist() == [-102, -98, -90]
     assert transforms.to_network(clip, "bgr-raw")[0, :, 0, 0, 1].tolist() == [0, 100, 200]
-    with pytest.raises(ValueError, match="'raw'"):
+    with pytest.raises(ValueError, match="'raw'; there are unit, rgb-mean, bgr-raw"):
         transforms.to_network(clip, "raw")
 
 
