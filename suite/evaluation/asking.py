@@ -61,7 +61,7 @@ def frozen(network: nn.Module, bn: Literal["running", "batch"] = "running") -> I
     if bn not in ("running", "batch"):
         raise ValueError(f"bn is {bn!r}, not 'running' or 'batch'")
     modes = {module: module.training for module in network.modules()}
-    norms = [module for module in modes if isinstance(module, nn.BatchNorm3d)]
+    norms = [module for module in modes if isinstance(module, nn.modules.batchnorm._BatchNorm)]
     tracking = [module.track_running_stats for module in norms]
     network.eval()
     if bn == "batch":
