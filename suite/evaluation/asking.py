@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import accumulate
 from typing import Literal, TypeVar
 
 import torch
@@ -12,6 +13,7 @@ from suite.loading import batches_of
 from suite.precision import cudnn_benchmark, full_precision
 
 Answer = TypeVar("Answer")
+Progress = Callable[[int, int], None]
 
 
 def ask(
@@ -20,7 +22,7 @@ def ask(
     samples: Dataset,
     batch: int,
     device: str,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Progress = lambda done, total: None,
     *,
     workers: int = 0,
     keys: Sequence[tuple[int, int]] | None = None,
@@ -47,6 +49,14 @@ def ask(
             answers.append(question(*(tensor.to(device) for tensor in tensors)))
             progress(min(len(answers) * batch, len(keys)), len(keys))
     return answers
+
+
+def one_progress(progress: Progress, *sizes: int) -> list[Progress]:
+    """The progress of each of several askings, of so many samples each, as parts of one."""
+    total = sum(sizes)
+    return [
+        lambda done, _, before=before: progress(before + done, total) for before in accumulate(sizes[:-1], initial=0)
+    ]
 
 
 @contextmanager

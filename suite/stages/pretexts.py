@@ -88,7 +88,7 @@ def ranking_accuracy(job: Job) -> dict:
     import torch
     from PIL import Image
 
-    from suite.evaluation.features import frozen
+    from suite.evaluation.asking import frozen
     from suite.papers.skip_clip import ranking_network
 
     network, samples, videos, counts, _ = _held_out(job)

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from PIL import Image, ImageDraw, ImageFilter
 from torch import Tensor, nn
 
-from suite.evaluation.features import frozen
+from suite.evaluation.asking import frozen
 from suite.evaluation.pictures import MUTED, SIDE, enlarged, flow_colours, sheet_of, write_png
 from suite.papers.mas import statistics
 from suite.video import transforms

@@ -7,15 +7,14 @@ Shapes: B clips, T frames, H x H pixels, D features.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from suite.backbones.c3d5 import C3D5
-from suite.evaluation.features import frozen
-from suite.loading import batches_of
+from suite.evaluation.asking import ask, one_progress
 from suite.papers.mas import statistics
 from suite.seeding import generator
 from suite.training import Outcome
@@ -179,25 +178,21 @@ def errors(
     """
     names = [name for branch in network.labels.values() for name in branch]
     step = max(1, -(-len(training) // CLIPS_FOR_MEANS))
-    keys = {"training": range(0, len(training), step), "held_out": range(len(held_out))}
-    total, done = sum(map(len, keys.values())), 0
+    keys = [(0, index) for index in range(0, len(training), step)]
+    of_training, of_held_out = one_progress(progress, len(keys), len(held_out))
 
-    def batches(dataset: LabelledClips, indices: Sequence[int]):
-        nonlocal done
-        chunks = [[(0, index) for index in indices[low : low + batch]] for low in range(0, len(indices), batch)]
-        for clips, flow in batches_of(dataset, chunks, workers=workers):
-            clips = clips.to(device)
-            yield clips, _joined(network.targets(clips, flow.to(device)))
-            done += len(clips)
-            progress(done, total)
+    def summed(clips: Tensor, flow: Tensor) -> Tensor:
+        return _joined(network.targets(clips, flow)).sum(0)
 
-    sums = {"network": 0.0, "constant": 0.0}
-    with frozen(network.to(device)):
-        means = sum(labels.sum(0) for _, labels in batches(training, keys["training"])) / len(keys["training"])
-        for clips, labels in batches(held_out, keys["held_out"]):
-            sums["network"] += (_joined(network(clips)) - labels).square().sum(0)
-            sums["constant"] += (means - labels).square().sum(0)
-    columns = {kind: (summed / len(held_out)).tolist() for kind, summed in sums.items()}
+    def judged(clips: Tensor, flow: Tensor) -> tuple[Tensor, Tensor]:
+        labels = _joined(network.targets(clips, flow))
+        return (_joined(network(clips)) - labels).square().sum(0), (means - labels).square().sum(0)
+
+    labels = ask(network, summed, training, batch, device, of_training, workers=workers, keys=keys)
+    means = sum(labels) / len(keys)
+    found = ask(network, judged, held_out, batch, device, of_held_out, workers=workers)
+    sums = zip(("network", "constant"), zip(*found, strict=True), strict=True)
+    columns = {kind: (sum(of_batches) / len(held_out)).tolist() for kind, of_batches in sums}
     result = {name: {kind: values[index] for kind, values in columns.items()} for index, name in enumerate(names)}
     for branch, labels in network.labels.items():
         result[branch] = {kind: sum(result[name][kind] for name in labels) / len(labels) for kind in columns}

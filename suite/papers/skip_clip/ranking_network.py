@@ -20,8 +20,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from suite.backbones.resnet3d import ResNet2D, ResNet3D
-from suite.evaluation.features import frozen
-from suite.loading import batches_of
+from suite.evaluation.asking import ask
 from suite.seeding import generator
 from suite.training import Outcome
 from suite.video import transforms
@@ -318,22 +317,16 @@ def ranking_accuracy(
     Raises:
         InputError: a video cannot be read.
     """
-    network.to(device)
-    keys = [(0, index) for index in range(len(samples))]
-    batches = [keys[low : low + batch] for low in range(0, len(keys), batch)]
-    scores: list[Tensor] = []
-    rotations: list[int] = []
-    with frozen(network):
-        for context, targets in batches_of(samples, batches, workers=workers):
-            context, targets = context.to(device), targets.to(device)
-            scores.append(network(context, targets).mean((2, 3)).cpu())
-            if network.rotation_head is not None:
-                rotations += network.rotations_seen(targets).tolist()
-            progress(sum(map(len, scores)), len(samples))
-    found = torch.cat(scores)
-    count = found.shape[1]
-    seen = None if network.rotation_head is None else rotations
-    return Ranking(pairs_in_order(found).tolist(), count * (count - 1) // 2, found.numpy(), seen)
+
+    def ranked(context: Tensor, targets: Tensor) -> tuple[Tensor, list[int]]:
+        turned = [] if network.rotation_head is None else network.rotations_seen(targets).tolist()
+        return network(context, targets).mean((2, 3)).cpu(), turned
+
+    found = ask(network, ranked, samples, batch, device, progress, workers=workers)
+    scores = torch.cat([of_batch for of_batch, _ in found])
+    count = scores.shape[1]
+    turned = None if network.rotation_head is None else [right for _, of_batch in found for right in of_batch]
+    return Ranking(pairs_in_order(scores).tolist(), count * (count - 1) // 2, scores.numpy(), turned)
 
 
 def similarity_picture(context: Tensor, targets: Tensor, maps: Tensor) -> np.ndarray:

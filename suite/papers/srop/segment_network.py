@@ -18,7 +18,7 @@ No code of the authors is public. What the paper leaves open and is decided here
 
 import copy
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -26,8 +26,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from suite.evaluation.features import frozen
-from suite.loading import batches_of
+from suite.evaluation.asking import ask, one_progress
 from suite.papers.srop.segment_clips import SegmentClips
 from suite.papers.srop.shuffle_similarity import paired_similarity, shuffle_similarity
 from suite.training import Outcome
@@ -297,35 +296,32 @@ def pretext_scores(
     Raises:
         InputError: a video cannot be read.
     """
-    network.to(device)
     contrast = network.projection is not None
     size = min(len(network.queue), len(gallery)) if contrast else 0
-    kept = [place * len(gallery) // size for place in range(size)]
-    total, done = len(kept) + len(samples), 0
+    kept = [(0, place * len(gallery) // size) for place in range(size)]
+    of_gallery, of_samples = one_progress(progress, len(kept), len(samples))
     constant = float(np.mean([gallery.segments((0, index)).rates for index in range(len(gallery))]))
-    queue: list[Tensor] = []
     found: dict[str, list] = {"hits": [], "rates": [], "constants": [], "losses": [], "first": []}
-    with frozen(network):
-        for clips, colours, _, _ in _batches(gallery, kept, batch, device, workers):
-            queue.append(_exact(network.keys(network.inputs(clips[:, 1], colours[:, 1]))))
-            done += len(clips)
-            progress(done, total)
-        negatives = torch.cat(queue) if contrast else None
-        for clips, colours, order, rates in _batches(samples, range(len(samples)), batch, device, workers):
-            features = network(clips[:, 0], colours[:, 0])
-            if network.order_head is not None:
-                found["hits"] += (network.order_head(features).argmax(1) == order).tolist()
-            if network.rate_head is not None:
-                predicted = network.predicted_rates(network.rate_head(features))
-                found["rates"] += (predicted - rates).square().mean(1).tolist()
-                found["constants"] += (constant - rates.double()).square().mean(1).tolist()
-            if contrast:
-                keys = _exact(network.keys(network.inputs(clips[:, 1], colours[:, 1])))
-                logits = network.logits(_exact(network.queries(features)), keys, negatives)
-                found["losses"] += info_nce(logits).tolist()
-                found["first"] += positive_first(logits).tolist()
-            done += len(clips)
-            progress(done, total)
+
+    def second(clips: Tensor, colours: Tensor, *_: Tensor) -> Tensor:
+        return _exact(network.keys(network.inputs(clips[:, 1], colours[:, 1])))
+
+    def judged(clips: Tensor, colours: Tensor, order: Tensor, rates: Tensor) -> None:
+        features = network(clips[:, 0], colours[:, 0])
+        if network.order_head is not None:
+            found["hits"] += (network.order_head(features).argmax(1) == order).tolist()
+        if network.rate_head is not None:
+            predicted = network.predicted_rates(network.rate_head(features))
+            found["rates"] += (predicted - rates).square().mean(1).tolist()
+            found["constants"] += (constant - rates.double()).square().mean(1).tolist()
+        if contrast:
+            logits = network.logits(_exact(network.queries(features)), second(clips, colours), negatives)
+            found["losses"] += info_nce(logits).tolist()
+            found["first"] += positive_first(logits).tolist()
+
+    queue = ask(network, second, gallery, batch, device, of_gallery, workers=workers, keys=kept)
+    negatives = torch.cat(queue) if contrast else None
+    ask(network, judged, samples, batch, device, of_samples, workers=workers)
     rated = network.rate_head is not None
     return PretextScores(
         found["hits"] if network.order_head is not None else None,
@@ -341,11 +337,3 @@ def pretext_scores(
 def _exact(vectors: Tensor) -> Tensor:
     """Unit vectors in double precision: those of an untrained network are so alike that their cosines are ties in single."""
     return F.normalize(vectors.double(), dim=1)
-
-
-def _batches(samples: SegmentClips, indices: Sequence[int], batch: int, device: str, workers: int):
-    """The items of epoch 0 at `indices`, in batches on the device."""
-    keys = [(0, index) for index in indices]
-    batches = [keys[low : low + batch] for low in range(0, len(keys), batch)]
-    for tensors in batches_of(samples, batches, workers=workers):
-        yield [tensor.to(device) for tensor in tensors]

@@ -21,8 +21,7 @@ from torch.func import functional_call
 
 from suite.errors import InputError
 from suite.evaluation import pictures
-from suite.evaluation.features import frozen
-from suite.loading import batches_of
+from suite.evaluation.asking import ask, frozen
 from suite.papers.srop import segment_clips
 from suite.training import Outcome
 from suite.video import transforms
@@ -268,28 +267,24 @@ def view_scores(
         photometric: of the clips, by the estimator. info_max: of the views. grey_info_max: of one grey, which has no motion.
         view_similarity: cosine of the features of view and clip, times 100; other_similarity: of a view and another clip.
     """
-    network.to(device)
-    keys = [(0, index) for index in range(len(samples))]
-    batches = [keys[low : low + batch] for low in range(0, len(keys), batch)]
     sums: dict[str, float] = {}
-    done = 0
-    with frozen(network):
-        for clips, colours, *_ in batches_of(samples, batches, workers=workers):
-            query = transforms.coloured(transforms.to_network(clips[:, 0].to(device)), colours[:, 0].to(device))
-            view, flow = network.autoencoder(query), network.flow(query)
-            features, seen = network.backbone(query), network.backbone(view)
-            found = {
-                "photometric": photometric_loss(query, flow),
-                "info_max": info_max_loss(flow, network.flow(view)),
-                "grey_info_max": info_max_loss(flow, network.flow(torch.full_like(query, 0.5))),
-                "view_similarity": 100 * similarity(seen, features),
-                "other_similarity": 100 * similarity(seen, features.roll(1, 0)),
-            }
-            for name, value in found.items():
-                sums[name] = sums.get(name, 0.0) + float(value) * len(clips)
-            done += len(clips)
-            progress(done, len(samples))
-    return {name: total / done for name, total in sums.items()}
+
+    def viewed(clips: Tensor, colours: Tensor, *_: Tensor) -> None:
+        query = transforms.coloured(transforms.to_network(clips[:, 0]), colours[:, 0])
+        view, flow = network.autoencoder(query), network.flow(query)
+        features, seen = network.backbone(query), network.backbone(view)
+        found = {
+            "photometric": photometric_loss(query, flow),
+            "info_max": info_max_loss(flow, network.flow(view)),
+            "grey_info_max": info_max_loss(flow, network.flow(torch.full_like(query, 0.5))),
+            "view_similarity": 100 * similarity(seen, features),
+            "other_similarity": 100 * similarity(seen, features.roll(1, 0)),
+        }
+        for name, value in found.items():
+            sums[name] = sums.get(name, 0.0) + float(value) * len(clips)
+
+    ask(network, viewed, samples, batch, device, progress, workers=workers)
+    return {name: total / len(samples) for name, total in sums.items()}
 
 
 def show_view(

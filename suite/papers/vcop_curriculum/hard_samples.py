@@ -18,8 +18,7 @@ from torch.utils.data import Dataset
 
 from suite import files
 from suite.errors import DamagedError, InputError
-from suite.evaluation.features import frozen
-from suite.loading import batches_of
+from suite.evaluation.asking import ask
 
 
 @dataclass(frozen=True)
@@ -87,22 +86,15 @@ def record(
     videos, passes = len(samples), len(epochs)
     if not videos or not passes:
         raise InputError("there is no training video, or no epoch, to record the softmax of the right order in")
-    network.to(device)
+
+    def ordered(clips: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        softmax = network(clips).double().softmax(dim=1)
+        return softmax.gather(1, target[:, None])[:, 0].cpu(), (softmax.argmax(dim=1) == target).cpu()
+
     keys = [(epoch, index) for epoch in epochs for index in range(videos)]
-    batches = [keys[low : low + batch] for low in range(0, len(keys), batch)]
-    confidence, right = [], []
-    with frozen(network):
-        for clips, target in batches_of(samples, batches, workers=workers):
-            softmax = network(clips.to(device)).double().softmax(dim=1).cpu()
-            confidence.append(softmax.gather(1, target[:, None])[:, 0])
-            right.append(softmax.argmax(dim=1) == target)
-            progress(min(len(confidence) * batch, len(keys)), len(keys))
-    names = tuple(samples.name(index) for index in range(videos))
-    return Recorded(
-        names,
-        torch.cat(confidence).reshape(passes, videos).T.contiguous(),
-        torch.cat(right).reshape(passes, videos).T.contiguous(),
-    )
+    found = ask(network, ordered, samples, batch, device, progress, workers=workers, keys=keys)
+    columns = (torch.cat(column).reshape(passes, videos).T.contiguous() for column in zip(*found, strict=True))
+    return Recorded(tuple(samples.name(index) for index in range(videos)), *columns)
 
 
 class HardSamples(Dataset):

@@ -12,7 +12,7 @@ from torch.utils.data import Dataset
 
 from suite import backbones
 from suite.errors import InputError
-from suite.evaluation.asking import ask, frozen
+from suite.evaluation.asking import ask, frozen, one_progress
 
 
 class Drawn(Dataset):
@@ -66,6 +66,14 @@ def test_all_of_the_first_epoch_is_asked_about_and_nothing_is_drawn(workers):
     found = ask(network, lambda values, numbers: numbers.tolist(), Drawn(), 3, "cpu", workers=workers)
     assert found == [[0, 1, 2], [3, 4, 5], [6]]
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_several_askings_have_one_progress():
+    seen = []
+    first, second, third = one_progress(lambda *at: seen.append(at), 2, 0, 3)
+    for part, done, size in ((first, 1, 2), (first, 2, 2), (third, 2, 3), (third, 3, 3), (second, 0, 0)):
+        part(done, size)
+    assert seen == [(1, 5), (2, 5), (4, 5), (5, 5), (2, 5)]
 
 
 def test_a_sample_that_cannot_be_read_leaves_the_network_as_it_was():
