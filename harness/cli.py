@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from harness import options, plan
+from harness import __version__, options, plan
 from harness import tables as reference
 from harness.errors import StageError, UsageError
 from harness.judging import golden
@@ -83,7 +83,8 @@ def main() -> None:
         # Usage errors of the option parser: click is typer's own dependency.
         if not hasattr(error, "format_message"):
             raise
-        sys.exit(_complain(error.format_message(), 2))
+        # Without any command the help is printed, and there is nothing to say.
+        sys.exit(_complain(message, 2) if (message := error.format_message()) else 2)
     sys.exit(code if isinstance(code, int) else 0)
 
 
@@ -117,6 +118,21 @@ def _asked(
 def _say(words: str) -> None:
     """Print what may hold words of records and names of files: a terminal takes none of them for commands."""
     print(seen(words))
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        print(f"video-ssl-reproductions {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def every_command(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print name and version.")
+    ] = False,
+) -> None:
+    """What holds for every command."""
 
 
 @app.command("list")

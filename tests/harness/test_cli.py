@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import cli
+from harness import __version__, cli
 from harness.records import Store
 from suite.datasets import synthetic
 
@@ -57,6 +57,33 @@ def fails(result: tuple[int, str, str], *words: str) -> str:
     for word in words:
         assert word in last
     return last
+
+
+def test_version_is_that_of_the_changelog(harness):
+    assert harness("--version") == (0, f"video-ssl-reproductions {__version__}\n", "")
+    headings = [line for line in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8").splitlines() if line[:3] == "## "]
+    assert headings[0].split()[1].rstrip(",") == __version__
+
+
+def test_without_a_command_the_help_is_printed_and_nothing_is_called_an_error(harness):
+    code, out, err = harness()
+    assert code == 2
+    assert "check-data" in out
+    assert err == ""
+
+
+def test_commands_work_from_any_folder(tmp_path):
+    """As after an editable install: tables come from the checkout, results and pages from the folder one is in."""
+
+    def call(*words: str) -> subprocess.CompletedProcess:
+        command, there = [sys.executable, "-m", "harness", *words], os.environ | {"PYTHONPATH": str(ROOT)}
+        return subprocess.run(command, cwd=tmp_path, env=there, capture_output=True, text=True, check=False)
+
+    assert call("show", "vcop", "--table", "table2").stdout.startswith("\ntable2: ")
+    checked = call("report", "--check")
+    assert checked.returncode == 2
+    assert checked.stderr == "error: reports/records: no such folder of records; run a paper first, or give --records\n"
+    assert not list(tmp_path.iterdir())
 
 
 def test_list_names_every_paper_and_its_numbers(harness):
