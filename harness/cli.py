@@ -15,6 +15,7 @@ from harness import tables as reference
 from harness.errors import StageError, UsageError
 from harness.judging import golden
 from harness.options import (
+    Changes,
     DataRoot,
     Device,
     Everything,
@@ -108,11 +109,18 @@ def _paper(key: str) -> reference.Paper:
 
 
 def _asked(
-    seeds: int, device: str, skip_unreadable: bool, tables=None, rows=None, datasets=None, everything: bool = False
+    seeds: int,
+    device: str,
+    skip_unreadable: bool,
+    changes: Changes,
+    tables=None,
+    rows=None,
+    datasets=None,
+    everything: bool = False,
 ) -> plan.Request:
     kind = preparation.device_kind(device)
     names = (tuple(one or ()) for one in (tables, rows, datasets))
-    return plan.Request(seeds, *names, skip_unreadable, kind, everything)
+    return plan.Request(seeds, *names, skip_unreadable, kind, everything, tuple(changes or ()))
 
 
 def _say(words: str) -> None:
@@ -195,11 +203,12 @@ def show_plan(
     runs: RunsFolder = RUNS,
     glove: Glove = None,
     skip_unreadable: SkipUnreadable = False,
+    changes: Changes = None,
     tflops: Speed = None,
 ) -> None:
     """The stages behind a paper's tables: what is done, what is missing, and what it will cost."""
 
-    asked = _asked(seeds, device, skip_unreadable, tables, rows, datasets, everything)
+    asked = _asked(seeds, device, skip_unreadable, changes, tables, rows, datasets, everything)
     run = preparation.prepare(_paper(paper), scale, data_root, asked, runs, glove=glove, only_plan=True)
     settings = run.recipe.settings.model_dump(mode="json")
     kind = "cuda" if scale != "tiny" and device == "auto" else run.request.device_kind
@@ -220,6 +229,8 @@ def show_plan(
         f"\n{len(lines)} stages for {len(run.built.measurements)} results; what is missing costs about {missing:.2f} {speed.unit} "
         f"at {speed.tflops:.3g} TFLOP/s ({speed.origin})."
     )
+    if otherwise := summary.otherwise(run.recipe.changes):
+        _say(otherwise)
     for damage in damages:
         _say(f"damaged: {damage}; a run sets it aside and computes it again")
     if note := summary.space(run.built, runs):
@@ -248,6 +259,7 @@ def run_paper(
     records: OwnRecords = None,
     glove: Glove = None,
     skip_unreadable: SkipUnreadable = False,
+    changes: Changes = None,
     tensorboard: Annotated[
         bool, typer.Option("--tensorboard", help="Write TensorBoard logs beside the checkpoints.")
     ] = False,
@@ -255,12 +267,13 @@ def run_paper(
     """Run a paper's protocol, judge the results, and write a report page under the runs folder."""
     from harness.reporting import report
 
-    asked = _asked(seeds, device, skip_unreadable, tables, rows, datasets, everything)
+    asked = _asked(seeds, device, skip_unreadable, changes, tables, rows, datasets, everything)
     run = preparation.prepare(_paper(paper), scale, data_root, asked, runs, glove=glove)
     store = Store(records or runs / "records")
     machine = preparation.machine(run, device, workers, tensorboard)
     run = preparation.checked(run, runs)
-    for note in (summary.not_planned(run.built), summary.space(run.built, runs)):
+    notes = summary.otherwise(run.recipe.changes), summary.not_planned(run.built), summary.space(run.built, runs)
+    for note in notes:
         if note:
             print(note, file=sys.stderr)
     command = runner.command_line()
@@ -345,9 +358,12 @@ def write_report(
     if out is None and not check and records.resolve() != (REPORTS / "records").resolve():
         raise UsageError(f"--records {records}: name the pages' folder by --out; {REPORTS} shows {REPORTS / 'records'}")
     out = out or REPORTS
+    found = store.read()
+    if out.resolve() == REPORTS.resolve():
+        report.refuse_otherwise(found, store.folder)
     built = report.build(
         papers,
-        store.read(),
+        found,
         _claims(),
         preparation.recipes(),
         folder=out,
@@ -417,14 +433,16 @@ def evaluate(
     runs: RunsFolder = RUNS,
     glove: Glove = None,
     skip_unreadable: SkipUnreadable = False,
+    changes: Changes = None,
 ) -> None:
     """Measure a checkpoint of another code base under a paper's protocol."""
 
     numbers = options.splits(splits)
     paper = paper or {"aslan": "mas", "yupenn": "mas", "video-qa": "vcop-curriculum"}.get(protocol, "vcop")
-    asked = evaluation.as_paper(checkpoint, backbone, protocol, dataset, numbers, door.load_recipe(paper, scale), name)
-    request = _asked(seeds, device, skip_unreadable, everything=True)
-    run = preparation.work_out(asked, door.load_recipe(paper, scale), data_root, request, runs, glove=glove)
+    recipe = door.load_recipe(paper, scale, changes or ())
+    asked = evaluation.as_paper(checkpoint, backbone, protocol, dataset, numbers, recipe, name)
+    request = _asked(seeds, device, skip_unreadable, changes, everything=True)
+    run = preparation.work_out(asked, recipe, data_root, request, runs, glove=glove)
     run.data.roots["checkpoint"] = checkpoint.resolve()
     store = Store(runs / "records")
     machine = preparation.machine(run, device, workers, False)

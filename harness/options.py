@@ -3,8 +3,10 @@
 A bound is there for a reason that its message states. Whatever is out of bounds is one line, before anything is read.
 """
 
+import json
 import math
 import re
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
@@ -12,6 +14,7 @@ from typing import Annotated
 import typer
 
 from harness.errors import UsageError
+from harness.plan import Setting
 
 # More seeds decide no claim (harness/judging/claims.py looks no further), and a plan of them all would never be run.
 MOST_SEEDS = 100
@@ -86,6 +89,46 @@ def splits(words: object) -> tuple[int, ...]:
     if not all(part in ("1", "2", "3") for part in parts) or len(set(parts)) < len(parts):
         raise UsageError(f"--splits {words}: give official split numbers, each once, such as 1 or 1,2,3")
     return tuple(map(int, parts))
+
+
+def setting(words: object) -> Setting:
+    """KEY=VALUE as a recipe writes it, with dots between the keys; a bare word is taken for a text."""
+    path, equals, written = str(words).partition("=")
+    try:
+        # One key, of which TOML knows the form: nothing else may come in with it.
+        keys, here = [], tomllib.loads(f"{path}=0")
+        while isinstance(here, dict):
+            ((key, here),) = here.items()
+            keys.append(key)
+        found = _value(written.strip())
+    except ValueError:
+        found = None
+    if not equals or isinstance(found, dict) or not isinstance(found, bool | int | float | str | list):
+        raise UsageError(f"--set {words}: give a key of the recipe and a value, such as video.crop=56")
+    return Setting(tuple(keys), found)
+
+
+def _value(written: str) -> object:
+    """A value of TOML, or the bare word that stands for one. Raises ValueError for anything else."""
+    if re.fullmatch(r"[A-Za-z][A-Za-z0-9._-]*", written) and written not in ("true", "false", "nan", "inf"):
+        return written
+    ((_, found),) = tomllib.loads(f"value={written}").items()
+    # Dates and times, which no setting is, are no JSON either; lists of anything are for the schema to judge.
+    json.dumps(found, default=_refused)
+    return found
+
+
+def _refused(value: object) -> None:
+    raise ValueError(value)
+
+
+def settings(value: list[Setting] | None) -> list[Setting]:
+    """Settings, each said once."""
+    given = value or []
+    for number, one in enumerate(given):
+        if any(one.keys == other.keys for other in given[:number]):
+            raise UsageError(f"--set {'.'.join(one.keys)}: said twice; say it once")
+    return given
 
 
 def name(words: object) -> str:
@@ -167,4 +210,14 @@ Glove = Annotated[
 ]
 SkipUnreadable = Annotated[
     bool, typer.Option("--skip-unreadable", help="Count videos that do not decode, and go on without them.")
+]
+Changes = Annotated[
+    list[Setting] | None,
+    typer.Option(
+        "--set",
+        parser=setting,
+        callback=settings,
+        metavar="KEY=VALUE",
+        help="A setting of the recipe otherwise, such as video.crop=56; repeatable. Nothing under it is compared with print.",
+    ),
 ]

@@ -9,7 +9,7 @@ import json
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 # Stages that prepare data: the same on every device.
 DATA_KINDS = ("synthetic", "check-data", "frames", "flow", "import", "inflate")
@@ -128,6 +128,14 @@ class Plan:
         return self.stages.setdefault(stage.key, stage).key
 
 
+class Setting(NamedTuple):
+    """A setting that is to be otherwise than the recipe has it."""
+
+    # From the recipe's own table down: ("video", "crop").
+    keys: tuple[str, ...]
+    value: bool | int | float | str | list[object]
+
+
 @dataclass(frozen=True)
 class Request:
     """What of a paper is asked for. Empty tuples ask for all, or for what the recipe runs by default at its scale."""
@@ -140,6 +148,8 @@ class Request:
     device_kind: str = "cpu"
     # Rows that a scale leaves out by default, too.
     everything: bool = False
+    # Settings otherwise than the recipe has them.
+    changes: tuple[Setting, ...] = ()
 
 
 @dataclass(frozen=True)

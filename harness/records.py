@@ -21,6 +21,8 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$", max_length
 Picture = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*\.(png|svg)$", max_length=255)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 StageName = Annotated[str, Field(pattern=r"^[a-z0-9][A-Za-z0-9._:-]*$", max_length=200)]
+# Settings of a recipe are named by the keys that lead to them.
+Departure = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$", max_length=200)]
 # Words that come from outside, such as names of classes and of processors; pages escape whatever is in them.
 Words = Annotated[str, Field(max_length=10_000)]
 # "top1", or with the name of a class, which is that of a folder.
@@ -93,6 +95,19 @@ class Checkpoint(BaseModel):
     recipe: Name
 
 
+class Asked(BaseModel):
+    """What a command asked for otherwise than the recipe and the official lists have it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    # its name among the departures: "set-video.crop"
+    id: Departure
+    # as the command says it: "--set video.crop=56"
+    option: Words
+    # in words: "video.crop = 56 instead of 112"
+    what: Words
+
+
 class Record(BaseModel):
     """One evaluation: scores of a row's columns on one split with one seed, what they rest on, where they came from.
 
@@ -150,7 +165,9 @@ class Record(BaseModel):
     # the part of the resolved recipe that made the result
     settings: dict[str, Any]
     # ids of the recipe's departures from the paper that were in force
-    departures: list[Name] = []
+    departures: list[Departure] = []
+    # those of them that the command asked for: a record with any is set against no printed number
+    asked: list[Asked] = []
     # versions, processor, accelerator, determinism switches
     environment: dict[Name, Words]
     # the commit of the working tree, and whether it held uncommitted changes

@@ -8,9 +8,12 @@ authors' code) are listed beside the settings.
 
 import hashlib
 import json
+import re
+import shlex
 import tomllib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError
 
@@ -22,6 +25,8 @@ FOLDER = Path(__file__).parent / "papers"
 FILE = "recipe.toml"
 
 Text = Annotated[str, Field(min_length=1, max_length=10_000)]
+# Of a setting, which departures are named by: two names of the recipe's own, and keys of the schema.
+LongName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=200)]
 
 
 class Decision(Settings):
@@ -35,12 +40,37 @@ class Decision(Settings):
 class Departure(Settings):
     """Where a run does otherwise than the paper or its authors' code."""
 
-    id: Name
+    id: LongName
     scales: tuple[Literal["paper", "small", "tiny"], ...]
     # Applies only to data of these scopes; empty: to all.
     scopes: tuple[Literal["synthetic", "subset", "full"], ...] = ()
     what: Text
     reason: Text
+
+
+class Change(Settings):
+    """A setting that was asked for otherwise than the recipe has it."""
+
+    # "video.crop"
+    path: LongName
+    value: Any
+    # What the recipe says, None where it says nothing.
+    instead: Any
+
+    @property
+    def id(self) -> str:
+        """Its name among the departures."""
+        return f"set-{self.path}"
+
+    @property
+    def option(self) -> str:
+        """As a command asks for it."""
+        return f"--set {shlex.quote(f'{self.path}={_written(self.value)}')}"
+
+    @property
+    def what(self) -> str:
+        """In words: "video.crop = 56 instead of 112"."""
+        return f"{self.path} = {_written(self.value)} instead of {_written(self.instead)}"
 
 
 class Recipe(Settings):
@@ -51,14 +81,19 @@ class Recipe(Settings):
     settings: Scale
     decisions: tuple[Decision, ...]
     departures: tuple[Departure, ...]
+    changes: tuple[Change, ...] = ()
 
     def hash(self) -> str:
-        """Identity of the settings that the recipe gives, without what cannot move a number: 12 hex digits."""
+        """Identity of the settings that the recipe gives, without what cannot move a number, and of what was asked for
+        otherwise: 12 hex digits."""
         no_number: dict = {"video": {"store"}, "subset": True}
         # A store rounds flow to a byte, which moves labels: computing it whenever it is needed is another recipe.
         if self.settings.flow is not None and self.settings.flow.store:
             no_number["flow"] = {"store"}
-        return digest(self.settings.model_dump(mode="json", exclude_unset=True, exclude=no_number))
+        content = self.settings.model_dump(mode="json", exclude_unset=True, exclude=no_number)
+        if self.changes:
+            content["changes"] = sorted([change.path, _written(change.value)] for change in self.changes)
+        return digest(content)
 
 
 def digest(content: object) -> str:
@@ -89,7 +124,7 @@ def load(paper: str, scale: str, folder: Path = FOLDER) -> Recipe:
     everywhere = {name: value for name, value in content.items() if name not in SCALES}
     if everywhere.pop("key", None) != paper:
         raise InputError(f"{_shown(path)}: its key is not {paper!r}; name the folder by the key, or mend the key")
-    for name in ("paper", "scale", "settings"):
+    for name in ("paper", "scale", "settings", "changes"):
         if name in everywhere:
             raise InputError(f"{_shown(path)}: {name}: unknown key; mend this key of the recipe")
     pretraining = _table(settings, "pretraining", path)
@@ -110,6 +145,67 @@ def load(paper: str, scale: str, folder: Path = FOLDER) -> Recipe:
         raise InputError(f"{_shown(path)}: {_fault(error, whole)}; mend this key of the recipe") from None
 
 
+def changed(recipe: Recipe, changes: Mapping[tuple[str, ...], object]) -> Recipe:
+    """The recipe with settings set otherwise, by the keys that lead to each. What it says already is no change.
+
+    Raises InputError, naming the setting as keys with dots between, for one that is not there or cannot be so.
+    """
+    known = recipe.settings.model_dump(mode="json")
+    settings = recipe.settings.model_dump(mode="json", exclude_unset=True)
+    made = []
+    for keys, value in changes.items():
+        before = _setting(known, keys)
+        # True is no 1.
+        if before != value or isinstance(before, bool) != isinstance(value, bool):
+            settings = _merge(settings, _nested(keys, value))
+            made.append((keys, Change(path=".".join(keys), value=value, instead=before)))
+    if not made:
+        return recipe
+    departures = [
+        {"id": change.id, "scales": [recipe.scale], "what": f"set: {change.what}", "reason": "Asked for with --set."}
+        for _, change in made
+    ]
+    whole = recipe.model_dump(mode="json", exclude={"settings", "changes"}) | {
+        "settings": settings,
+        "changes": [change.model_dump(mode="json") for _, change in made],
+    }
+    whole["departures"] += departures
+    try:
+        return Recipe.model_validate(whole)
+    except ValidationError as error:
+        place = tuple(_place(error, whole))[1:]
+        # A fault of a table lies above the settings that made it one.
+        guilty = [change for keys, change in made if keys[: len(place)] == place[: len(keys)]]
+        asked = " ".join(change.option for change in guilty or [change for _, change in made])
+        raise InputError(f"{asked}: {_fault(error, whole)}; set it otherwise, or leave it to the recipe") from None
+
+
+def _setting(settings: dict, keys: Sequence[str]) -> object:
+    """The setting that some keys lead to. Raises InputError, listing what is there, where there is none."""
+    here: object = settings
+    for number, key in enumerate(keys):
+        if not isinstance(here, dict) or key not in here:
+            there = ".".join(keys[:number])
+            known = f"there are {', '.join(here)}" if isinstance(here, dict) and here else "it is no table"
+            raise InputError(f"--set {'.'.join(keys)}: no {key!r} in {there or 'the recipe'}; {known}")
+        here = here[key]
+    if isinstance(here, dict):
+        raise InputError(f"--set {'.'.join(keys)}: a table; set what is in it: {', '.join(here) or 'nothing yet'}")
+    return here
+
+
+def _nested(keys: Sequence[str], value: object) -> dict:
+    return {keys[0]: _nested(keys[1:], value) if len(keys) > 1 else value}
+
+
+def _written(value: object) -> str:
+    """A setting as TOML writes it; plain words, which no other value could be, without quotes."""
+    if value is None:
+        return "none"
+    plain = isinstance(value, str) and re.fullmatch(r"[A-Za-z][A-Za-z0-9._-]*", value)
+    return value if plain and value not in ("true", "false", "nan", "inf", "none") else json.dumps(value)
+
+
 def _shown(path: Path) -> str:
     """A recipe's file as messages name it: every paper has a recipe.toml."""
     return f"{path.parent.name}/{path.name}"
@@ -126,17 +222,22 @@ def _table(content: dict, name: str, path: Path) -> dict:
 def _fault(error: ValidationError, content: dict) -> str:
     """The first fault as "settings.video.crop = 0: input should be greater than or equal to 8"."""
     first = error.errors()[0]
-    here, place = content, []
-    for number, part in enumerate(first["loc"], 1):
-        inside = part in (here if isinstance(here, dict) else range(len(here)) if isinstance(here, list) else ())
-        # Between the keys of the file stand the branches of unions that were tried.
-        if inside or number == len(first["loc"]):
-            place.append(str(part))
-        here = here[part] if inside else here
     given = first["input"]
     shown = f" = {given!r}"[:60] if isinstance(given, str | int | float) else ""
     what = str(first["ctx"]["error"]) if first["type"] == "value_error" else first["msg"][0].lower() + first["msg"][1:]
-    return f"{'.'.join(place)}{shown}: {what}"
+    return f"{'.'.join(_place(error, content))}{shown}: {what}"
+
+
+def _place(error: ValidationError, content: dict) -> list[str]:
+    """The keys of the file that lead to the first fault."""
+    place, here, loc = [], content, error.errors()[0]["loc"]
+    for number, part in enumerate(loc, 1):
+        inside = part in (here if isinstance(here, dict) else range(len(here)) if isinstance(here, list) else ())
+        # Between the keys of the file stand the branches of unions that were tried.
+        if inside or number == len(loc):
+            place.append(str(part))
+        here = here[part] if inside else here
+    return place
 
 
 def _like(name: str, pretraining: dict, path: Path) -> dict:

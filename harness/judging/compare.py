@@ -31,8 +31,8 @@ Parameters, multiply-accumulates and counts have no noise: REPRODUCED means equa
 What comes first, in this order: CITED (a row quoted from elsewhere), NOT RUN (no record of the row on this dataset),
 MISSING (a record, but not of this number, or by an older recipe only), INVALID (harness/judging/validity.py: scores or counts
 that cannot be, records that contradict each other or do not belong together), NOT COMPARABLE (another scale than the
-paper's, other data than the complete official lists, no printed value), INCOMPLETE (a split is missing, or a seed that
-another split has).
+paper's, other data than the complete official lists, settings or videos asked for otherwise, no printed value), INCOMPLETE
+(a split is missing, or a seed that another split has).
 """
 
 import math
@@ -236,6 +236,8 @@ def _judge_exact(cell: Cell, measured: list[_Kept]) -> dict[str, Any]:
     found: dict[str, Any] = {"ours": ours, "seeds": len({one.record.seed for one in measured})}
     if math.isnan(cell.value):
         return found | {"verdict": "NOT COMPARABLE", "reason": "the paper prints no value"}
+    if reason := _otherwise(measured):
+        return found | {"verdict": "NOT COMPARABLE", "reason": reason}
     # The protocol "cost" counts the paper's networks and clips at every scale.
     if measured[0].record.scale != "paper" and measured[0].record.protocol != "cost":
         reason = f"measured at {measured[0].record.scale} scale, printed for the paper's networks"
@@ -363,6 +365,8 @@ def _why_not_comparable(cell: Cell, measured: list[_Kept]) -> str:
         return f"measured at {record.scale} scale"
     if record.scope != "full":
         return f"measured on {'synthetic data' if record.scope == 'synthetic' else 'a subset of the official lists'}"
+    if reason := _otherwise(measured):
+        return reason
     for one in measured:
         if lost := videos_lost(one.record.counts):
             what = LOST.get(one.record.protocol, "videos are unreadable")
@@ -370,8 +374,14 @@ def _why_not_comparable(cell: Cell, measured: list[_Kept]) -> str:
     return ""
 
 
+def _otherwise(measured: list[_Kept]) -> str:
+    """What the commands behind a cell asked for otherwise than the recipe and the lists have it; "" for nothing."""
+    asked = dict.fromkeys(one.what for kept in measured for one in kept.record.asked)
+    return f"asked for otherwise: {'; '.join(asked)}" if asked else ""
+
+
 def _as_the_paper(record: Record) -> bool:
-    return record.scale == "paper" and record.scope == "full"
+    return record.scale == "paper" and record.scope == "full" and not record.asked
 
 
 def _shares_pretraining(measured: list[_Kept]) -> bool:

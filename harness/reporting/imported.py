@@ -49,7 +49,8 @@ def _which(record: Record) -> tuple[str, str, str, str]:
     if record.checkpoint is None:
         return record.row, DASH, DASH, f"{record.scale} {record.recipe_hash[:8]}"
     one = record.checkpoint
-    return one.name, one.backbone, one.sha256[:16], f"{one.recipe} {record.scale} {record.recipe_hash[:8]}"
+    recipe = "; ".join([f"{one.recipe} {record.scale} {record.recipe_hash[:8]}", *(two.what for two in record.asked)])
+    return one.name, one.backbone, one.sha256[:16], recipe
 
 
 def _where(record: Record) -> tuple[str, str, str]:

@@ -130,7 +130,7 @@ def command(section: Section, table: Table) -> str:
         words.append(f"--seeds {len(seeds)}")
     if any("words_with_vector" in record.counts for record in records):
         words.append("--glove FILE")
-    return " ".join(words) + _on_data(section)
+    return " ".join(words) + _otherwise(section) + _on_data(section)
 
 
 def _summary(sections: Sequence[Section]) -> list[str]:
@@ -184,6 +184,8 @@ def _label(section: Section) -> str:
     lines = [f"{SCALE_TEXT[section.scale]}; {SCOPE_TEXT[section.scope]}."]
     if not section.comparable:
         lines.append("**Not comparable with the printed numbers**, which stand in a column of their own.")
+    if section.asked:
+        lines.append(f"**Asked for otherwise**: {'; '.join(text(one.what) for one in section.asked)}.")
     if section.records:
         lines += _provenance(section)
     else:
@@ -208,12 +210,16 @@ def _left_for_all(section: Section) -> list[str]:
         return []
     return [
         f"This run takes a subset of the rows by default; the rest: `--all`. NOT RUN for that reason: {', '.join(left)}.",
-        f"```sh\n{_reproduce(section)} --scale {section.scale} --all{_on_data(section)}\n```",
+        f"```sh\n{_reproduce(section)} --scale {section.scale} --all{_otherwise(section)}{_on_data(section)}\n```",
     ]
 
 
 def _reproduce(section: Section) -> str:
     return f"tox -e reproduce-{section.paper.key} --"
+
+
+def _otherwise(section: Section) -> str:
+    return "".join(f" {one.option}" for one in section.asked)
 
 
 def _on_data(section: Section) -> str:
@@ -229,7 +235,9 @@ def _provenance(section: Section) -> list[str]:
     if any(record.dirty for record in records):
         commits += " with uncommitted changes"
     recipe = f"recipe `{section.recipe_hash[:8]}`"
-    if section.recipe is not None and section.recipe["hash"] != section.recipe_hash:
+    if section.asked:
+        recipe += " with what was asked for"
+    elif section.recipe is not None and section.recipe["hash"] != section.recipe_hash:
         recipe += f", not the present one (`{section.recipe['hash'][:8]}`)"
     when = days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"
     data = ", ".join(f"{text(name)} {code(value)}" for name, value in sorted(section.fingerprints.items()))
@@ -340,6 +348,9 @@ def _departures(section: Section) -> list[str]:
     listed = list(section.recipe["departures"]) if section.recipe else []
     if section.records:
         known = {one["id"]: one for one in listed}
+        known |= {
+            one.id: {"id": one.id, "what": one.what, "reason": f"Asked for: {one.option}."} for one in section.asked
+        }
         used = sorted({name for record in section.records for name in record.departures})
         listed = [known.get(name, {"id": name, "what": "not described in the present recipe."}) for name in used]
     else:

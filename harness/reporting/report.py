@@ -233,6 +233,16 @@ def lost(report: Report, folder: Path) -> list[Path]:
     return [path for path in found if path.is_file() and pages.NOTHING_RUN.encode() not in path.read_bytes()]
 
 
+def refuse_otherwise(records: Iterable[Record], store: Path) -> None:
+    """Raise UsageError for a record of what a command asked for otherwise: committed pages show the papers' protocols alone."""
+    for record in records:
+        if record.asked:
+            raise UsageError(
+                f"{store / record.key()}: measured otherwise than the recipe or the lists have it "
+                f"({record.asked[0].what}); take it out, or write pages elsewhere by --out"
+            )
+
+
 def _extra(report: Report, folder: Path) -> Iterator[Path]:
     """Pages, and files among the figures, that the results do not give. Other folders, such as the records', are not looked into."""
     pictures = {figure.name for figure in report.figures}

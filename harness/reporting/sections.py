@@ -17,7 +17,7 @@ from harness.judging import claims as claim_rules
 from harness.judging import compare
 from harness.judging.claims import Claim, ClaimResult
 from harness.judging.compare import Judgement
-from harness.records import Record
+from harness.records import Asked, Record
 from harness.tables import Cell, Paper, Table
 
 SCALES = ("paper", "small", "tiny")
@@ -50,10 +50,15 @@ class Section:
             found.setdefault(record.table, []).append(record)
         return found
 
+    @cached_property
+    def asked(self) -> list[Asked]:
+        """What commands asked for otherwise than the recipe and the official lists have it."""
+        return list({one.id: one for record in self.records for one in record.asked}.values())
+
     @property
     def comparable(self) -> bool:
         """Whether these results may be set against printed numbers."""
-        return self.scale == "paper" and self.scope == "full"
+        return self.scale == "paper" and self.scope == "full" and not self.asked
 
     @property
     def title(self) -> str:

@@ -78,6 +78,8 @@ def of_section(section: "Section", verdict: str | None = None) -> str:
     data = ", ".join(section.fingerprints.values()) or "no results"
     counts = Counter(one.verdict for one in section.judgements.values())
     head = [section.title, *_indented(data), *_indented(_counted(counts))]
+    for one in section.asked:
+        head += _indented(f"asked for otherwise: {one.what}")
     if section.comparable:
         head += _indented("apart: ours − printed; within: the tolerance; p: that they differ by more than that")
     parts = ["\n".join(head)]
@@ -175,6 +177,12 @@ def space(built: Plan, runs: Path) -> str:
         stage.gigabytes for stage in built.stages.values() if stage.gigabytes and not stage_folders.done(stage, runs)
     )
     return f"Features and optical flow will take {gigabytes:.1f} GB under {runs}." if gigabytes >= 0.1 else ""
+
+
+def otherwise(changes: Iterable[Any]) -> str:
+    """Settings that a run has otherwise than its recipe (suite.recipe.Change); "" where there are none."""
+    whats = "; ".join(change.what for change in changes)
+    return f"asked for otherwise, and compared with no printed number: {whats}" if whats else ""
 
 
 def not_planned(built: Plan) -> str:

@@ -1,14 +1,14 @@
 """The harness's only door to the suite: recipes, facts of data and networks, and stages. Nothing else here imports it."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from harness import plan
 from harness.errors import UsageError
-from harness.plan import DataFacts
+from harness.plan import DataFacts, Setting
 from harness.running import stage_folders
 
 # torchvision's ResNet-18 of ImageNet under a data root, for the one baseline that starts from it.
@@ -26,12 +26,12 @@ def suite_errors() -> Iterator[None]:
         raise UsageError(str(error)) from None
 
 
-def load_recipe(paper: str, scale: str):
-    """The paper's recipe (suite.recipe.Recipe) at a scale. Raises UsageError."""
+def load_recipe(paper: str, scale: str, changes: Iterable[Setting] = ()):
+    """The paper's recipe (suite.recipe.Recipe) at a scale, with settings that are asked for otherwise. Raises UsageError."""
     from suite import recipe
 
     with suite_errors():
-        return recipe.load(paper, scale)
+        return recipe.changed(recipe.load(paper, scale), dict(changes))
 
 
 def papers_with_recipe() -> list[str]:

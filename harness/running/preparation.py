@@ -52,7 +52,7 @@ def prepare(
             raise UsageError(
                 f"{paper.key} measures nothing on dataset {name!r}; its datasets: {', '.join(sorted(known))}"
             )
-    recipe = door.load_recipe(paper.key, scale)
+    recipe = door.load_recipe(paper.key, scale, request.changes)
     _refuse_unknown_rows(paper, recipe)
     return work_out(paper, recipe, data_root, request, runs, glove=glove, only_plan=only_plan)
 

@@ -11,7 +11,7 @@ from harness import durable, plan
 from harness.errors import StageError, UsageError
 from harness.plan import Measurement, Plan, Stage
 from harness.planning import builder as planning
-from harness.records import Checkpoint, Record, Store, fault
+from harness.records import Asked, Checkpoint, Record, Store, fault
 from harness.running import departures, door, stage_folders
 from harness.running.door import Data
 from harness.running.preparation import Prepared
@@ -170,6 +170,7 @@ def _record(prepared: Prepared, measurement: Measurement, sources: _Sources, com
         "stages": measurement.stages,
         "settings": recipe.settings.model_dump(mode="json"),
         "departures": in_force,
+        "asked": [Asked(id=change.id, option=change.option, what=change.what) for change in recipe.changes],
         "environment": final["environment"] | ({"commits": ", ".join(commits)} if len(commits) > 1 else {}),
         "commit": final["commit"],
         "dirty": any(result["dirty"] for result in computed),

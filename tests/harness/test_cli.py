@@ -213,6 +213,10 @@ def test_plan_says_what_is_missing_and_what_it_costs(harness, tmp_path):
             ["--splits 1,two"],
         ),
         (["export", "cells", "--format", "parquet"], ["--out"]),
+        (["plan", "vcop", "--set", "video.crop"], ["--set video.crop: give a key"]),
+        (["plan", "vcop", "--set", "video.crop=5"], ["--set video.crop=5: ", "greater than or equal to 8"]),
+        (["run", "vcop", "--set", "video.crap=5"], ["no 'crap' in video; there are clip_length"]),
+        (["regression", "vcop", "--set", "video.crop=24"], ["No such option: --set"]),
         (["unknown-command"], ["unknown-command"]),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
@@ -242,6 +246,38 @@ def test_unknown_recipe_key(harness, monkeypatch, tmp_path):
     original = recipe.load
     monkeypatch.setattr(recipe, "load", lambda paper, scale: original(paper, scale, tmp_path))
     fails(harness("plan", "vcop"), "vcop/recipe.toml", "settings.video.frame_rate")
+
+
+def test_plan_says_what_is_asked_for_otherwise(harness, tmp_path):
+    code, out, err = harness("plan", "vcop", "--runs", tmp_path, "--set", "video.crop=24", "--set", "video.pixels=unit")
+    assert code == 0, err
+    assert "asked for otherwise, and compared with no printed number: video.crop = 24 instead of 32\n" in out
+
+
+def test_a_run_under_other_settings_is_kept_apart(harness, made, tmp_path, monkeypatch):
+    runs = tmp_path / "runs"
+    words = ("vcop", *NARROW, "--data-root", made, "--runs", runs)
+    for more in ((), ("--set", "video.crop=24", "--set", "retrieval.top=[1, 5]")):
+        code, _, err = harness("run", *words, *more)
+        assert code == 0, err
+    assert "asked for otherwise, and compared with no printed number: video.crop = 24" in err
+    plain, other = sorted(Store(runs / "records").read("vcop"), key=lambda one: len(one.asked))
+    assert (plain.asked, [one.id for one in other.asked]) == ([], ["set-video.crop", "set-retrieval.top"])
+    assert set(other.departures) - set(plain.departures) == {"set-video.crop", "set-retrieval.top"}
+    assert plain.recipe_hash != other.recipe_hash
+    assert plain.stages["features:ucf101"] != other.stages["features:ucf101"]
+    assert plain.stages["check-data:ucf101"] == other.stages["check-data:ucf101"]
+    page = (runs / "reports/vcop.md").read_text(encoding="utf-8")
+    assert "--scale tiny --set video.crop=24 --set 'retrieval.top=[1, 5]'\n" in page
+    code, out, _ = harness("compare", "vcop", "--scale", "tiny", "--records", runs / "records")
+    assert code == 0
+    assert "asked for otherwise: video.crop = 24 instead of 32" in out
+    monkeypatch.setattr(cli, "REPORTS", runs / "reports")
+    shutil.move(runs / "records", runs / "reports/records")
+    for check in ((), ("--check",)):
+        fails(
+            harness("report", "--records", runs / "reports/records", *check), "video.crop = 24 instead of 32", "--out"
+        )
 
 
 def test_export_of_cells(harness, tmp_path):

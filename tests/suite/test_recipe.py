@@ -263,3 +263,95 @@ def test_what_stands_beside_the_settings(tmp_path, line, words):
 def test_what_the_schema_repeats_is_what_it_repeats():
     assert settings.Dataset.__args__ == datasets.NAMES
     assert settings.SMALLEST_FLOW == flow.SMALLEST_FRAME
+
+
+# ---------------------------------------------------------------------------------------- settings asked for otherwise
+
+
+def leaves(settings: dict, keys=()):
+    """The keys that lead to every setting that is no table, with what it says."""
+    for key, value in settings.items():
+        if isinstance(value, dict):
+            yield from leaves(value, (*keys, key))
+        else:
+            yield (*keys, key), value
+
+
+def test_a_change_is_a_departure_and_another_recipe():
+    found = recipe.load("vcop", "paper")
+    made = recipe.changed(found, {("video", "crop"): 56, ("pretraining", "vcop", "optimisation", "epochs"): 100})
+    assert made.settings.video.crop == 56
+    assert made.settings.pretraining["vcop"].optimisation.epochs == 100
+    assert [(one.id, one.what) for one in made.departures[len(found.departures) :]] == [
+        ("set-video.crop", "set: video.crop = 56 instead of 112"),
+        (
+            "set-pretraining.vcop.optimisation.epochs",
+            "set: pretraining.vcop.optimisation.epochs = 100 instead of 300",
+        ),
+    ]
+    assert [one.option for one in made.changes] == [
+        "--set video.crop=56",
+        "--set pretraining.vcop.optimisation.epochs=100",
+    ]
+    assert made.departures[: len(found.departures)] == found.departures
+    hashes = {found.hash(), made.hash(), recipe.changed(found, {("video", "crop"): 56}).hash()}
+    # What moves no number is another recipe, too, once it is asked for: records of both stand side by side.
+    hashes.add(recipe.changed(found, {("video", "store"): not found.settings.video.store}).hash())
+    assert len(hashes) == 4
+
+
+@pytest.mark.parametrize(("paper", "scale"), RECIPES)
+def test_what_a_recipe_says_already_is_no_change(paper, scale):
+    found = recipe.load(paper, scale)
+    said = dict(leaves(found.settings.model_dump(mode="json")))
+    assert len(said) > 40
+    assert recipe.changed(found, said) is found
+
+
+def test_a_switch_is_no_number_and_a_whole_number_is_one():
+    found = recipe.load("vcop", "paper")
+    with pytest.raises(
+        InputError, match=r"--set video\.store=1: settings\.video\.store = 1: input should be a valid boolean"
+    ):
+        recipe.changed(found, {("video", "store"): 1})
+    rate = ("pretraining", "vcop", "optimisation", "weight_decay")
+    assert recipe.changed(found, {rate: 1}).settings.pretraining["vcop"].optimisation.weight_decay == 1.0
+
+
+@pytest.mark.parametrize(
+    ("keys", "value", "words"),
+    [
+        ("video.crap", 56, "--set video.crap: no 'crap' in video; there are clip_length, "),
+        ("vidoe.crop", 56, "--set vidoe.crop: no 'vidoe' in the recipe; there are video, inputs, width, pretraining"),
+        ("video.crop.side", 56, "--set video.crop.side: no 'side' in video.crop; it is no table"),
+        ("flow.method", "dis", "--set flow.method: no 'method' in flow; it is no table"),
+        ("video", 56, "--set video: a table; set what is in it: clip_length, resize"),
+        ("video.crop", 5, "--set video.crop=5: settings.video.crop = 5: input should be greater than or equal to 8"),
+        ("video.crop", "56", "--set 'video.crop=\"56\"': settings.video.crop = '56': input should be a valid integer"),
+        ("video.crop", 512, "--set video.crop=512: settings.video: crop 512 is larger than frames of 128x171 (resize)"),
+        ("video.pixels", "nice", "--set video.pixels=nice: settings.video.pixels = 'nice': input should be 'unit'"),
+        ("retrieval.top", [1, 1], "--set 'retrieval.top=[1, 1]': settings.retrieval.top: [1, 1] names one twice"),
+        ("pretraining.vcop.start", "vcop4", "needs the pretraining 'vcop4', which is not there"),
+    ],
+)
+def test_a_change_that_cannot_be_is_named_as_it_was_given(keys, value, words):
+    with pytest.raises(InputError, match=re.escape(words)):
+        recipe.changed(recipe.load("vcop", "paper"), {tuple(keys.split(".")): value})
+
+
+def test_of_several_changes_the_guilty_one_is_named():
+    changes = {("width",): 32, ("video", "crop"): 5, ("video", "resize"): [64, 64]}
+    with pytest.raises(InputError, match=r"^--set video\.crop=5: settings\.video\.crop = 5: .*leave it to the recipe$"):
+        recipe.changed(recipe.load("vcop", "paper"), changes)
+    # A fault between settings is that of them all.
+    changes[("video", "crop")] = 80
+    with pytest.raises(
+        InputError, match=r"^--set video\.crop=80 --set 'video\.resize=\[64, 64\]': settings\.video: crop 80"
+    ):
+        recipe.changed(recipe.load("vcop", "paper"), changes)
+
+
+def test_a_recipe_holds_no_changes_of_its_own(tmp_path):
+    folder = written(tmp_path, "vcop", "changes", "path = 1")
+    with pytest.raises(InputError, match="changes: unknown key"):
+        recipe.load("vcop", "tiny", folder)

@@ -309,12 +309,26 @@ def test_a_record_without_the_score_leaves_a_hole():
     assert (judgement.verdict, judgement.missing) == ("INCOMPLETE", ("split 1 seed 2",))
 
 
-@pytest.mark.parametrize("change", [{"scale": "tiny"}, {"scope": "subset", "fingerprint": "subset-0123456789ab"}])
+ASKED = {"id": "set-video.crop", "option": "--set video.crop=56", "what": "video.crop = 56 instead of 112"}
+
+
+@pytest.mark.parametrize(
+    "change", [{"scale": "tiny"}, {"scope": "subset", "fingerprint": "subset-0123456789ab"}, {"asked": [ASKED]}]
+)
 def test_not_comparable_still_gives_our_numbers(change):
     judgement = only(seeds(20, 21, 22, **change), scale=change.get("scale", "paper"))
     assert (judgement.verdict, judgement.ours, judgement.sd) == ("NOT COMPARABLE", 21.0, 1.0)
     assert (judgement.difference, judgement.p_different) == (None, None)
     assert judgement.per_split == {1: 21.0}
+
+
+def test_what_a_command_asked_for_otherwise_is_the_reason():
+    records = [*seeds(65, 66, asked=[ASKED]), record(67.0, seed=2)]
+    assert only(records).reason == "asked for otherwise: video.crop = 56 instead of 112"
+    size = record(60.0, columns=["parameters"], scores={"parameters": 14.5}, asked=[ASKED])
+    cell = paper(14.5, unit="millions", better="low", metric="parameters", id="parameters", protocol="cost")
+    judgement = only([size], cell)
+    assert (judgement.verdict, judgement.difference, judgement.ours) == ("NOT COMPARABLE", None, 14.5)
 
 
 def test_unreadable_videos_that_the_run_did_without_make_it_a_subset():

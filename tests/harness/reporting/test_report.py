@@ -470,6 +470,35 @@ def test_pictures_stand_under_what_they_show_once_for_each_network(tmp_path, ref
     )
 
 
+ASKED = {"id": "set-video.crop", "option": "--set video.crop=56", "what": "video.crop = 56 instead of 112"}
+
+
+def test_what_was_asked_for_otherwise_stands_apart_and_in_commands(paper, tmp_path):
+    plain = list(results.records(paper, scale="paper", scope="full"))
+    other = {"asked": [ASKED], "departures": [ASKED["id"]], "recipe_hash": "cd" * 32}
+    made = list(results.records(paper, scale="paper", scope="full", **other))
+    found = sections(paper, [*plain, *made])
+    assert [section.comparable for section in found] == [True, False]
+    assert [one.verdict for one in found[1].printed_cells() if one.ours is not None] == ["NOT COMPARABLE"] * 9
+    text = section_of(page(paper, made), "Paper scale, the full data")
+    assert "> **Not comparable with the printed numbers**" in text
+    assert "> **Asked for otherwise**: video.crop = 56 instead of 112." in text
+    assert "- `set-video.crop`: video.crop = 56 instead of 112 Why: Asked for: --set video.crop=56." in text
+    commands = re.findall(r"```sh\n(.*)\n```", text)
+    assert len(commands) == 3
+    assert all(command.count(" --set video.crop=56") == 1 for command in commands)
+    assert "--set" not in page(paper, plain)
+
+
+def test_committed_pages_take_nothing_that_was_asked_for_otherwise(paper, tmp_path):
+    plain, made = list(results.records(paper)), list(results.records(paper, asked=[ASKED]))
+    report.refuse_otherwise(plain, tmp_path)
+    with pytest.raises(
+        UsageError, match=re.escape("(video.crop = 56 instead of 112); take it out, or write pages elsewhere")
+    ):
+        report.refuse_otherwise([*plain, made[0]], tmp_path)
+
+
 def test_rows_that_a_scale_leaves_out_by_default_come_with_their_command(paper):
     recipe = results.RECIPE | {"settings": {"subset": {"table1": ["c3d_order"], "table2": ["c3d_random", "c3d_order"]}}}
     made = [
