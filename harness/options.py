@@ -103,7 +103,7 @@ def setting(words: object) -> Setting:
         found = _value(written.strip())
     except ValueError:
         found = None
-    if not equals or isinstance(found, dict) or not isinstance(found, bool | int | float | str | list):
+    if not equals or not isinstance(found, bool | int | float | str | list | dict):
         raise UsageError(f"--set {words}: give a key of the recipe and a value, such as video.crop=56")
     return Setting(tuple(keys), found)
 

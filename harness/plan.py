@@ -133,7 +133,7 @@ class Setting(NamedTuple):
 
     # From the recipe's own table down: ("video", "crop").
     keys: tuple[str, ...]
-    value: bool | int | float | str | list[object]
+    value: bool | int | float | str | list[Any] | dict[str, Any]
 
 
 @dataclass(frozen=True)

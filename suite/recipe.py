@@ -202,6 +202,9 @@ def _written(value: object) -> str:
     """A setting as TOML writes it; plain words, which no other value could be, without quotes."""
     if value is None:
         return "none"
+    if isinstance(value, dict):
+        parts = {key: json.dumps(one) if isinstance(one, str) else _written(one) for key, one in value.items()}
+        return f"{{{', '.join(f'{key} = {part}' for key, part in parts.items())}}}"
     plain = isinstance(value, str) and re.fullmatch(r"[A-Za-z][A-Za-z0-9._-]*", value)
     return value if plain and value not in ("true", "false", "nan", "inf", "none") else json.dumps(value)
 
@@ -234,7 +237,7 @@ def _place(error: ValidationError, content: dict) -> list[str]:
     for number, part in enumerate(loc, 1):
         inside = part in (here if isinstance(here, dict) else range(len(here)) if isinstance(here, list) else ())
         # Between the keys of the file stand the branches of unions that were tried.
-        if inside or number == len(loc):
+        if inside or (number == len(loc) and isinstance(here, dict | list)):
             place.append(str(part))
         here = here[part] if inside else here
     return place

@@ -329,7 +329,7 @@ def test_a_switch_is_no_number_and_a_whole_number_is_one():
         ("video.crop", 5, "--set video.crop=5: settings.video.crop = 5: input should be greater than or equal to 8"),
         ("video.crop", "56", "--set 'video.crop=\"56\"': settings.video.crop = '56': input should be a valid integer"),
         ("video.crop", 512, "--set video.crop=512: settings.video: crop 512 is larger than frames of 128x171 (resize)"),
-        ("video.pixels", "nice", "--set video.pixels=nice: settings.video.pixels = 'nice': input should be 'unit'"),
+        ("video.pixels", "nice", "--set video.pixels=nice: settings.video.pixels"),
         ("retrieval.top", [1, 1], "--set 'retrieval.top=[1, 1]': settings.retrieval.top: [1, 1] names one twice"),
         ("pretraining.vcop.start", "vcop4", "needs the pretraining 'vcop4', which is not there"),
     ],
@@ -337,6 +337,12 @@ def test_a_switch_is_no_number_and_a_whole_number_is_one():
 def test_a_change_that_cannot_be_is_named_as_it_was_given(keys, value, words):
     with pytest.raises(InputError, match=re.escape(words)):
         recipe.changed(recipe.load("vcop", "paper"), {tuple(keys.split(".")): value})
+
+
+def test_a_table_may_stand_where_the_recipe_has_none():
+    made = recipe.changed(recipe.load("vcop", "paper"), {("flow",): {"method": "brox", "store": False}})
+    assert made.settings.flow.store is False
+    assert made.changes[0].option == "--set 'flow={method = \"brox\", store = false}'"
 
 
 def test_of_several_changes_the_guilty_one_is_named():
