@@ -153,12 +153,28 @@ class Request:
 
 
 @dataclass(frozen=True)
+class Network:
+    """What the plan knows of a backbone."""
+
+    # Multiply-accumulates of one clip of (frames, height, width), in 1e9, at a width; None: it comes in one width alone.
+    gmacs: float
+    clip: tuple[int, int, int]
+    width: int | None
+    # Its stages, and those below which it can be frozen.
+    stages: tuple[str, ...]
+    freezable: tuple[str, ...]
+    # Digest of the code of a network from elsewhere; "" else.
+    source: str = ""
+
+
+@dataclass(frozen=True)
 class Suite:
     """What the plan must know of the suite, handed over by the door."""
 
     versions: dict[str, int]
-    # backbone -> 1e9 multiply-accumulates of one 16 x 112 x 112 clip at width 64
-    gmacs: dict[str, float]
+    networks: dict[str, Network]
+    # Why networks from elsewhere cannot be used, by name: what needs them is left out.
+    unusable: dict[str, str] = field(default_factory=dict)
 
 
 def synthetic_stage(dataset: str, settings: dict[str, Any], versions: dict[str, int]) -> Stage:

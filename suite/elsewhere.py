@@ -24,8 +24,8 @@ def folders() -> tuple[Path, ...]:
     return found
 
 
-def module(name: str, home: str) -> ModuleType:
-    """The module `home.name` if there is one, else `name` itself, also from the folders elsewhere.
+def module(name: str, home: str | None = None) -> ModuleType:
+    """The module `home.name` if there is a home and it has one, else `name` itself, also from the folders elsewhere.
 
     Raises InputError where there is neither, or it cannot be imported.
     """
@@ -34,7 +34,7 @@ def module(name: str, home: str) -> ModuleType:
             sys.path.append(str(folder))
     # A file may be new since a folder was last looked into.
     invalidate_caches()
-    for whole in (f"{home}.{name}", name):
+    for whole in (f"{home}.{name}", name) if home else (name,):
         try:
             there = find_spec(whole) is not None
         except (ImportError, ValueError):
@@ -46,5 +46,6 @@ def module(name: str, home: str) -> ModuleType:
                 # Whatever another's module does when it is imported.
                 raise InputError(f"{whole}: cannot be imported ({type(error).__name__}: {error})") from error
     raise InputError(
-        f"no module {name!r}, neither in {home} nor elsewhere; mend its name, or give its folder by --papers"
+        f"no module {name!r}{f', neither in {home} nor elsewhere' if home else ''}; mend its name, or give its folder by "
+        "--papers"
     )

@@ -116,9 +116,10 @@ def build(
             raise UsageError(f"{paper.key} has no row {name!r}; rows: {', '.join(sorted(known_rows))}")
     for table in (*paper.tables, *paper.figures):
         for row in table.rows:
-            if row.source == "own" and row.backbone not in suite.gmacs:
+            if row.source == "own" and row.backbone not in {**suite.networks, **suite.unusable}:
                 raise UsageError(
-                    f"{paper.key} {table.id} row {row.id}: unknown backbone {row.backbone!r}; choose one of {', '.join(suite.gmacs)}"
+                    f"{paper.key} {table.id} row {row.id}: unknown backbone {row.backbone!r}; "
+                    f"choose one of {', '.join(suite.networks)}"
                 )
     plan = Plan()
     for table in _asked(paper, request):
@@ -195,6 +196,9 @@ class _Builder:
             refused = next((self.unusable[name] for name in absent if name in self.unusable), None)
             self.plan.left_out[table.id, first.row] = refused or f"the data root does not hold {', '.join(absent)}"
             return
+        if reason := self._unfit(first):
+            self.plan.left_out[table.id, first.row] = reason
+            return
         if first.weights == "imagenet" and (reason := self._without_imagenet()):
             self.plan.left_out[table.id, first.row] = reason
             return
@@ -225,6 +229,26 @@ class _Builder:
                 self.plan.measurements.append(
                     Measurement(table.id, first.row, columns, dataset, split, seed, first.protocol, key, behind, needs)
                 )
+
+    def _unfit(self, cell: Cell) -> str:
+        """Why a cell's backbone cannot be measured as it asks; empty if it can."""
+        name = str(cell.backbone)
+        if name in self.suite.unusable:
+            return self.suite.unusable[name]
+        network = self.suite.networks[name]
+        layer, frozen = f"conv{cell.settings.get('layer', 5)}", self._freezes_below(cell)
+        if cell.protocol == "layer-retrieval" and not {layer, "conv5"} <= set(network.stages):
+            stages = ", ".join(network.stages)
+            return f"{name} has no stages {layer} and conv5, but {stages}; layers are not searched with it"
+        if frozen not in ("conv1", *network.freezable):
+            return f"{name} does not say what its stage {frozen} is made of (stage_modules); nothing is frozen below it"
+        return ""
+
+    def _freezes_below(self, cell: Cell) -> str:
+        """The first stage that a cell's fine-tuning lets learn; the very first where there is none."""
+        if cell.protocol not in ("recognition", "finetuning-curve") and "finetuned_on" not in cell.settings:
+            return "conv1"
+        return str(cell.settings.get("finetune_from", self.settings["finetuning"]["freeze_below"]))
 
     def _without_imagenet(self) -> str:
         """Why inflated ImageNet weights cannot be run; empty if they can."""
@@ -368,9 +392,7 @@ class _Builder:
             int(cell.settings.get(key, usual))
             for key, usual in zip(("resolution", "clip_length"), COUNTED_INPUT, strict=True)
         )
-        config = {
-            "backbone": cell.backbone,
-            "width": COUNTED_WIDTH,
+        config = self._backbone(cell.backbone, COUNTED_WIDTH) | {
             "seed": seed,
             "video": self._video() | {"clip_length": clip_length, "crop": crop},
         }
@@ -391,9 +413,7 @@ class _Builder:
         inputs = self._pretext_inputs(pretraining, backbone, seed)
         if pretraining["start"] is not None:
             inputs["pretrain"] = self._pretrain(backbone, pretraining["start"], seed)
-        config = {
-            "backbone": backbone,
-            "width": self.settings["width"],
+        config = self._backbone(backbone) | {
             "weights": weights,
             "seed": seed,
             "video": self._video(),
@@ -484,16 +504,16 @@ class _Builder:
             return self._pretrained(cell, seed)
         dataset = str(cell.settings["finetuned_on"])
         finetune = self._finetune(cell, dataset, 1, seed, self.settings["finetuning"]["freeze_below"])
-        config = {"backbone": cell.backbone, "width": self.settings["width"], "weights": cell.weights, "seed": seed}
+        config = self._backbone(cell.backbone) | {"weights": cell.weights, "seed": seed}
         return config | {"finetuned_on": dataset}, {"pretrain": finetune}
 
     def _pretrained(self, cell: Cell, seed: int) -> tuple[dict, dict[str, str]]:
         """Configuration and inputs of a cell's network before any training with labels."""
-        config = {"backbone": cell.backbone, "width": self.settings["width"], "weights": cell.weights, "seed": seed}
+        config = self._backbone(cell.backbone) | {"weights": cell.weights, "seed": seed}
         if cell.weights == "random":
             return config, {}
         if cell.weights == "imported":
-            imported = {"backbone": cell.backbone, "width": self.settings["width"], "sha256": cell.settings["sha256"]}
+            imported = self._backbone(cell.backbone) | {"sha256": cell.settings["sha256"]}
             return config, {"pretrain": self._stage("import", imported, {}, [])}
         if cell.weights == "imagenet":
             return config, {"pretrain": self._stage("inflate", {}, {}, ["imagenet"])}
@@ -566,10 +586,17 @@ class _Builder:
             raise UsageError(f"{dataset}: the data root has no lists of split {split}; add its list files") from None
 
     def _gmacs(self, backbone: str, clips: int) -> float:
-        """Cost of that many forward passes at this scale's width and clip size."""
-        video = self.settings["video"]
-        volume = video["clip_length"] * video["crop"] ** 2 / (16 * 112**2)
-        return clips * self.suite.gmacs[backbone] * volume * (self.settings["width"] / 64) ** 2
+        """Cost of that many forward passes at this scale's clip size and, where the network comes in several, width."""
+        video, network = self.settings["video"], self.suite.networks[backbone]
+        volume = video["clip_length"] * video["crop"] ** 2 / math.prod(network.clip)
+        wider = 1.0 if network.width is None else (self.settings["width"] / network.width) ** 2
+        return clips * network.gmacs * volume * wider
+
+    def _backbone(self, name: str, width: int | None = None) -> dict:
+        """What stages are told of a network. Code from elsewhere is part of it: a network that was changed is another."""
+        source = self.suite.networks[name].source
+        told = {"backbone": name, "width": width or self.settings["width"]}
+        return told | ({"source": source} if source else {})
 
 
 def _given(settings: dict) -> dict:

@@ -1,9 +1,11 @@
 """The harness's only door to the suite: recipes, facts of data and networks, and stages. Nothing else here imports it."""
 
 import hashlib
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 
 from harness import plan
@@ -55,18 +57,41 @@ def protocol_versions() -> dict[str, int]:
     return dict(stages.VERSIONS)
 
 
-def suite_facts() -> plan.Suite:
-    """Stage versions and what the networks cost."""
-    import tomllib
-
+def suite_facts(elsewhere: Iterable[str] = (), clip: tuple[int, int, int] = (16, 112, 112)) -> plan.Suite:
+    """Stage versions and what is known of the networks: the suite's own, and those from elsewhere that are named, counted on
+    clips of (frames, height, width)."""
     from suite import backbones, stages
+    from suite.errors import InputError
 
-    costs = tomllib.loads((Path(backbones.__file__).parent / "costs.toml").read_text(encoding="utf-8"))
-    return plan.Suite(dict(stages.VERSIONS), {name: cost["gmacs"] for name, cost in costs.items()})
+    networks, unusable = {}, {}
+    for name in (*backbones.NAMES, *elsewhere):
+        try:
+            networks[name] = _network(name, clip)
+        except InputError as error:
+            unusable[name] = str(error)
+    return plan.Suite(dict(stages.VERSIONS), networks, unusable)
+
+
+@cache
+def _network(name: str, clip: tuple[int, int, int]) -> plan.Network:
+    """What the plan knows of a network. One from elsewhere is built for it, which loads torch, and is said."""
+    from suite import backbones
+
+    if backbones.is_foreign(name):
+        print(f"{name} is built to see its stages and count what it costs", file=sys.stderr)
+    known = backbones.facts(name, clip)
+    return plan.Network(known.gmacs, known.clip, known.width, known.stages, known.freezable, known.source)
+
+
+def from_elsewhere(backbone: str) -> bool:
+    """Whether a name means a network that is not the suite's own."""
+    from suite import backbones
+
+    return backbones.is_foreign(backbone)
 
 
 def backbones() -> tuple[str, ...]:
-    """Names of the backbones."""
+    """Names of the suite's own backbones."""
     from suite import backbones
 
     return backbones.NAMES

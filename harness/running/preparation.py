@@ -126,7 +126,10 @@ def refuse_faults(data: Data) -> None:
 
 def _plan(paper: Paper, recipe, data: Data, request: Request) -> Plan:
     settings = recipe.settings.model_dump(mode="json")
-    return planning.build(paper, settings, data.facts, door.suite_facts(), request, data.faults)
+    rows = [row for table in (*paper.tables, *paper.figures) for row in table.rows if row.source == "own"]
+    elsewhere = sorted({row.backbone for row in rows if row.backbone and door.from_elsewhere(row.backbone)})
+    clip = (settings["video"]["clip_length"], settings["video"]["crop"], settings["video"]["crop"])
+    return planning.build(paper, settings, data.facts, door.suite_facts(elsewhere, clip), request, data.faults)
 
 
 def device_kind(device: str) -> str:

@@ -1,18 +1,88 @@
-"""The networks of the papers. `build` makes one by name; `costs.toml` says what each costs at the papers' input."""
+"""The networks: those of the papers by name, and any other that keeps the contract. `build` makes one, `facts` describes it.
+
+The contract: `forward([B, 3, T, H, W]) -> [B, feature_size]`, `stages(x) -> {name: map}`, `conv5_map(x)` (the last map) and
+`feature_size`; if it has them, also `probe_feature(x)` (else the last map, flattened), `stage_modules()` (name -> modules,
+without which nothing can be frozen) and `video_input` (what it takes, as in `suite.video.inputs.NetworkInput`).
+"""
 
 from __future__ import annotations
 
+import tomllib
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from suite.errors import InputError
+from suite.video.inputs import NetworkInput
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
 NAMES = ("c3d", "r3d", "r2plus1d", "c3d5", "resnet18-3d", "s3dg")
+# What the suite's own networks were counted at (counting.py), and where the counts are: frames, height, width.
+COUNTED_WIDTH, COUNTED_CLIP = 64, (16, 112, 112)
+COUNTED = Path(__file__).parent / "counted.toml"
+# From the input on; those of a network from elsewhere may be others.
+STAGES = ("conv1", "conv2", "conv3", "conv4", "conv5")
 
 
-def build(name: str, width: int = 64, clip: tuple[int, int, int] = (16, 112, 112)) -> nn.Module:
+@dataclass(frozen=True)
+class Facts:
+    """What is known of a network before it runs."""
+
+    # Multiply-accumulates of one clip of (frames, height, width), in 1e9, and the width that they were counted at; None: it
+    # comes in one width alone.
+    gmacs: float
+    clip: tuple[int, int, int]
+    width: int | None
+    # Its stages, and those below which it can be frozen.
+    stages: tuple[str, ...]
+    freezable: tuple[str, ...]
+    # What it says it takes; a network of the papers takes what its recipe says.
+    input: NetworkInput = field(default_factory=NetworkInput)
+    # Digest of the code that makes it, where that is not the suite's or torchvision's own; "" else.
+    source: str = ""
+
+
+def is_foreign(name: str) -> bool:
+    """Whether a name means a network from elsewhere: `torchvision:r3d_18`, `package.module:factory`."""
+    return ":" in name
+
+
+def facts(name: str, clip: tuple[int, int, int] = COUNTED_CLIP) -> Facts:
+    """What is known of a network. Of one from elsewhere it is found out, by building it and passing one `clip`.
+
+    Raises InputError as `build` does.
+    """
+    if is_foreign(name):
+        from suite.backbones import foreign
+
+        return foreign.facts(name, clip)
+    if name not in NAMES:
+        raise InputError(f"unknown backbone {name!r}; backbones: {', '.join(NAMES)}")
+    cost = _counted()[name]["multiply_accumulates"]
+    return Facts(cost / 1e9, COUNTED_CLIP, COUNTED_WIDTH, STAGES, STAGES)
+
+
+@cache
+def _counted() -> dict[str, dict[str, int]]:
+    return tomllib.loads(COUNTED.read_text(encoding="utf-8"))
+
+
+def entries(name: str, width: int) -> dict[str, Tensor]:
+    """The entries of a network's state, as tensors without memory. Raises InputError as `build` does, but for clips."""
+    import torch
+
+    if is_foreign(name):
+        from suite.backbones import foreign
+
+        return {key: tensor.to("meta") for key, tensor in foreign.build(name).state_dict().items()}
+    with torch.device("meta"):
+        return build(name, width).state_dict()
+
+
+def build(name: str, width: int = 64, clip: tuple[int, int, int] = COUNTED_CLIP) -> nn.Module:
     """A freshly initialised network (drawn from torch's generator).
 
     Args:
@@ -30,7 +100,7 @@ def build(name: str, width: int = 64, clip: tuple[int, int, int] = (16, 112, 112
         InputError: an unknown name, a network that does not keep this contract, or a width below 2 (R(2+1)D would lose all
             channels of a shortcut).
     """
-    if ":" in name:
+    if is_foreign(name):
         from suite.backbones import foreign
 
         network = foreign.build(name)

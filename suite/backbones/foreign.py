@@ -7,14 +7,21 @@ keeps the contract, which `check` holds it to before anything runs.
 
 from __future__ import annotations
 
+import hashlib
+import re
+import sys
 from collections.abc import Iterator
-from importlib import import_module
+from pathlib import Path
+from types import ModuleType
 
-import torch
 from torch import Tensor, nn
 
+from suite import elsewhere
+from suite.backbones import Facts, trying
 from suite.backbones.staged import Staged
 from suite.errors import InputError
+from suite.video import inputs
+from suite.video.inputs import NetworkInput, Pixels
 
 TORCHVISION = ("r3d_18", "mc3_18", "r2plus1d_18", "s3d")
 # Stages, and the children of torchvision's residual networks.
@@ -28,6 +35,8 @@ CONTRACT = {
     "stages": "[B, 3, T, H, W] -> a map of each stage by its name",
     "feature_size": "the number of values of a feature",
 }
+# What torchvision says of a weight file in words alone, and the rate of Kinetics' videos that its rate is a part of.
+CLIP_LENGTH, FRAME_RATE, KINETICS_RATE = re.compile(r"clip_len=(\d+)"), re.compile(r"frame_rate=(\d+)"), 30
 
 
 class TorchvisionResNet(Staged):
@@ -93,14 +102,83 @@ def build(name: str) -> nn.Module:
 
         network = getattr(video, made)()
         return TorchvisionS3D(network) if made == "s3d" else TorchvisionResNet(network)
-    try:
-        factory = getattr(import_module(home), made)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise InputError(f"network {name!r}: {error}; name it package.module:factory, importable from here") from None
+    factory = getattr(_module(name), made, None)
+    if factory is None:
+        raise InputError(f"network {name!r}: {home} has no {made!r}; name it package.module:factory")
     try:
         return factory()
     except Exception as error:
         raise InputError(f"network {name!r}: {made}() fails with {type(error).__name__}: {error}; mend it") from error
+
+
+def _module(name: str) -> ModuleType:
+    """The module of `package.module:factory`, importable from here or from the folders of papers."""
+    home = name.partition(":")[0]
+    if not home:
+        raise InputError(f"network {name!r}: name it package.module:factory, or torchvision:NAME")
+    return elsewhere.module(home)
+
+
+def facts(name: str, clip: tuple[int, int, int]) -> Facts:
+    """What is known of a network, found out by building it and passing clips of (frames, height, width).
+
+    Raises InputError where it cannot be built, or does not keep the contract.
+    """
+    network = build(name)
+    check(network, name, clip)
+    (maps,) = trying.passed(network, clip, ("stages",))
+    modules = network.stage_modules() if hasattr(network, "stage_modules") else {}
+    return Facts(
+        gmacs=trying.multiply_accumulates(network, clip) / 1e9,
+        clip=clip,
+        width=None,
+        stages=tuple(maps),
+        freezable=tuple(stage for stage in modules if modules[stage]),
+        input=_input(name, network),
+        source=_source(name),
+    )
+
+
+def _input(name: str, network: nn.Module) -> NetworkInput:
+    """What a network says it takes: its `video_input`, or what the transforms of torchvision's weights do.
+
+    Frames and their rate torchvision gives in words: where they cannot be read, nothing is said of them.
+    """
+    home, _, made = name.partition(":")
+    if home != "torchvision":
+        return inputs.stated(getattr(network, "video_input", {}), f"network {name!r}")
+    from torchvision.models import get_model_weights
+
+    weights = get_model_weights(made).DEFAULT
+    preset, words = weights.transforms(), weights.meta["_docs"]
+    length, rate = CLIP_LENGTH.search(words), FRAME_RATE.search(words)
+    return NetworkInput(
+        frames=int(length[1]) if length else None,
+        stride=round(KINETICS_RATE / int(rate[1])) if rate else None,
+        resize=tuple(preset.resize_size),
+        crop=preset.crop_size[0],
+        # Written into the preset itself.
+        antialias=False,
+        pixels=Pixels(mean=tuple(preset.mean), std=tuple(preset.std)),
+    )
+
+
+def _source(name: str) -> str:
+    """12 digits of the code that a factory's network is made by: its module, or all Python files of its package."""
+    if name.startswith("torchvision:"):
+        return ""
+    top = sys.modules[_module(name).__name__.partition(".")[0]]
+    files = (
+        [path for folder in top.__path__ for path in Path(folder).rglob("*.py")]
+        if hasattr(top, "__path__")
+        else [Path(top.__file__)]
+        if getattr(top, "__file__", None)
+        else []
+    )
+    digest = hashlib.sha256()
+    for path in sorted(files):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()[:12]
 
 
 def check(network: nn.Module, name: str, clip: tuple[int, int, int]) -> None:
@@ -119,55 +197,16 @@ def check(network: nn.Module, name: str, clip: tuple[int, int, int]) -> None:
     size = network.feature_size
     if not isinstance(size, int) or size < 1:
         raise InputError(f"network {name!r}: feature_size is {size!r}, not a number of values")
-    features, last, maps = _passed(network, name, clip)
+    try:
+        features, last, maps = trying.passed(network, clip, ("forward", "conv5_map", "stages"))
+    except InputError:
+        raise
+    except Exception as error:
+        shape = "x".join(map(str, clip))
+        raise InputError(f"network {name!r}: a clip of {shape} ends in {type(error).__name__}: {error}") from error
     if tuple(features.shape) != (2, size):
         raise InputError(f"network {name!r}: forward gives {list(features.shape)} for 2 clips, not {[2, size]}")
     if last.dim() != 5 or len(last) != 2:
         raise InputError(f"network {name!r}: conv5_map gives {list(last.shape)}, not {CONTRACT['conv5_map']}")
     if not isinstance(maps, dict) or not maps:
         raise InputError(f"network {name!r}: stages gives {type(maps).__name__}, not {CONTRACT['stages']}")
-
-
-def _passed(network: nn.Module, name: str, clip: tuple[int, int, int]) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
-    """What a network makes of two clips: features, last map, stages."""
-    modes = {module: module.training for module in network.modules()}
-    network.eval()
-    try:
-        with torch.no_grad():
-            try:
-                state = {key: tensor.to("meta") for key, tensor in network.state_dict().items()}
-                clips = torch.empty(2, 3, *clip, device="meta")
-                call = torch.func.functional_call
-                return tuple(call(_Called(network, part), _under(state), clips) for part in _CALLS)
-            except InputError:
-                raise
-            except Exception:
-                # Not every operation runs without content.
-                clips = torch.zeros(2, 3, *clip, device=next(network.parameters()).device)
-                return tuple(_Called(network, part)(clips) for part in _CALLS)
-    except InputError:
-        raise
-    except Exception as error:
-        shape = "x".join(map(str, clip))
-        raise InputError(f"network {name!r}: a clip of {shape} ends in {type(error).__name__}: {error}") from error
-    finally:
-        for module, mode in modes.items():
-            module.training = mode
-
-
-_CALLS = ("forward", "conv5_map", "stages")
-
-
-class _Called(nn.Module):
-    """A network whose call is one of its methods."""
-
-    def __init__(self, network: nn.Module, part: str):
-        super().__init__()
-        self.network, self.part = network, part
-
-    def forward(self, clips: Tensor):
-        return getattr(self.network, self.part)(clips)
-
-
-def _under(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {f"network.{key}": tensor for key, tensor in state.items()}

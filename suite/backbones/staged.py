@@ -5,8 +5,7 @@ from collections.abc import Callable, Iterator
 
 from torch import Tensor, nn
 
-# From the input on.
-STAGES = ("conv1", "conv2", "conv3", "conv4", "conv5")
+from suite.backbones import STAGES
 
 
 class Staged(nn.Module, ABC):

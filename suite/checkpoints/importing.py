@@ -81,7 +81,7 @@ def import_imagenet(path: Path) -> dict[str, Tensor]:
 
 
 def _imported(content: dict, name: str, width: int) -> Imported:
-    wanted = _shapes(name, width)
+    wanted = backbones.entries(name, width)
     match = _match(content, name, wanted)
     unused, modules, strange = finding.beside(match)
     different = finding.differences(match, wanted, strange)
@@ -112,12 +112,6 @@ def _match(content: dict, name: str, wanted: dict[str, Tensor]) -> Match:
             f"({', '.join(map(shown, keys[:3]))}); name the backbone it was trained with"
         )
     return finding.best(found, wanted)
-
-
-def _shapes(name: str, width: int) -> dict[str, Tensor]:
-    """The entries that a backbone needs, as tensors without memory."""
-    with torch.device("meta"):
-        return backbones.build(name, width).state_dict()
 
 
 def _checked(key: str, tensor: Tensor, wanted: Tensor) -> Tensor:

@@ -66,27 +66,26 @@ def cost(job: Job) -> dict:
 
     Counted on tensors without content: nothing is computed. Of a network that is not pretrained: the backbone alone.
     """
-    import torch
-    from torch.utils.flop_counter import FlopCounterMode
+    from contextlib import nullcontext
 
-    from suite import papers
+    import torch
+
+    from suite import backbones, papers
+    from suite.backbones import trying
 
     config = job.config
-    with torch.device("meta"):
+    # A network from elsewhere may not be made, or run, without content.
+    with nullcontext() if backbones.is_foreign(config["backbone"]) else torch.device("meta"):
         backbone = counted = starting_backbone(job)
         if "pretraining" in config:
             task = papers.pretext(config["pretraining"]["pretext"])
             counted = task.network(backbone, config["pretraining"], config["video"])
-        backbone.eval()
-        counter = FlopCounterMode(display=False)
-        with counter, torch.no_grad():
-            backbone(torch.empty(config.get("clips", 1), 3, *clip_shape(config["video"])))
+        passes = trying.multiply_accumulates(backbone, clip_shape(config["video"]), config.get("clips", 1))
         parameters = sum(parameter.numel() for parameter in counted.parameters() if parameter.requires_grad)
         if "views" in config:
             from suite.papers.srop import view_synthesis
 
             made = view_synthesis.network(starting_backbone(job), config["views"], config["video"])
             parameters += sum(parameter.numel() for parameter in made.autoencoder.parameters())
-    # The counter takes a multiplication and an addition for two.
-    scores = {"parameters": parameters / 1e6, "gmacs": counter.get_total_flops() / 2 / 1e9}
+    scores = {"parameters": parameters / 1e6, "gmacs": passes / 1e9}
     return {"scores": scores, "facts": {"clip": list(clip_shape(config["video"]))}}

@@ -1,10 +1,12 @@
 """Networks from elsewhere: torchvision's give what torchvision gives, and what breaks the contract is told by name."""
 
+import re
 import sys
 
 import pytest
 import torch
 from torch import nn
+from torchvision import models
 from torchvision.models import video
 
 from suite import backbones
@@ -12,6 +14,8 @@ from suite.backbones import foreign
 from suite.backbones.staged import STAGES, modules_below, probe_feature
 from suite.errors import InputError
 from suite.evaluation.features import pooled
+from suite.video import transforms
+from suite.video.inputs import NetworkInput, Pixels
 
 SMALL = (8, 64, 64)
 
@@ -100,6 +104,17 @@ class Good(nn.Module):
         return self.conv(x).mean((2, 3, 4))
 
 
+class Staged(Good):
+    video_input = {"frames": 8, "pixels": {"mean": [0.5, 0.5, 0.5], "std": [0.25, 0.25, 0.25]}}
+
+    def stage_modules(self):
+        return {"only": [self.conv], "empty": []}
+
+
+class Odd(Good):
+    video_input = {"frames": 0}
+
+
 class Counts(Good):
     # Asks for a value, which tensors without content have not.
     def forward(self, x):
@@ -177,7 +192,7 @@ def test_anybodys_network_is_built_and_left_as_it_was(factories, made):
         ("Strict", "a clip of 8x64x64 ends in RuntimeError: wants 32 frames"),
         ("function", "is a builtin_function_or_method, not a torch.nn.Module"),
         ("broken", r"broken\(\) fails with OSError: no weights"),
-        ("nothing", "has no attribute 'nothing'"),
+        ("nothing", "somebodys_networks has no 'nothing'; name it package.module:factory"),
     ],
 )
 def test_what_breaks_the_contract_is_told_by_name(factories, made, said):
@@ -190,7 +205,7 @@ def test_what_breaks_the_contract_is_told_by_name(factories, made, said):
     ("name", "said"),
     [
         ("torchvision:resnet18", "of torchvision there are r3d_18, mc3_18, r2plus1d_18, s3d"),
-        ("no_such_package:net", "No module named 'no_such_package'"),
+        ("no_such_package:net", "no module 'no_such_package'; mend its name, or give its folder by --papers"),
         (":net", "name it package.module:factory"),
         ("math:", "name it package.module:factory"),
     ],
@@ -198,3 +213,48 @@ def test_what_breaks_the_contract_is_told_by_name(factories, made, said):
 def test_names_that_mean_no_network(name, said):
     with pytest.raises(InputError, match=said):
         backbones.build(name)
+
+
+@pytest.mark.parametrize("made", ["Staged", "Counts"])
+def test_what_is_known_of_anybodys_network_is_counted_by_hand(factories, made):
+    known = backbones.facts(f"{factories}:{made}", SMALL)
+    assert known.gmacs == 8 * 64 * 64 * 4 * 3 * 27 / 1e9
+    assert (known.clip, known.width, known.stages) == (SMALL, None, ("only",))
+    assert known.freezable == (("only",) if made == "Staged" else ())
+    stated = NetworkInput(frames=8, pixels=Pixels(mean=(0.5,) * 3, std=(0.25,) * 3))
+    assert known.input == (stated if made == "Staged" else NetworkInput())
+
+
+def test_an_input_that_is_none_is_told_by_name(factories):
+    with pytest.raises(InputError, match=r"somebodys_networks:Odd': its input: frames: .*greater than or equal to 1"):
+        backbones.facts(f"{factories}:Odd", SMALL)
+
+
+def test_code_that_was_changed_is_another_source(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    package = tmp_path / "packed_networks"
+    package.mkdir()
+    (package / "made.py").write_text("from packed_networks.parts import Good\n")
+    (package / "parts.py").write_text(FACTORIES)
+    before = backbones.facts("packed_networks.made:Good", SMALL).source
+    assert re.fullmatch("[0-9a-f]{12}", before)
+    assert backbones.facts("packed_networks.made:Good", SMALL).source == before
+    (package / "parts.py").write_text(FACTORIES + "# changed\n")
+    assert backbones.facts("packed_networks.made:Good", SMALL).source != before
+    for name in ("packed_networks.made", "packed_networks.parts", "packed_networks"):
+        sys.modules.pop(name, None)
+
+
+@pytest.mark.parametrize(("name", "crop", "resize"), [("r3d_18", 112, (128, 171)), ("s3d", 224, (256, 256))])
+def test_torchvisions_input_is_read_off_its_weights(name, crop, resize):
+    # The smallest clip that the network takes: what is known does not depend on it.
+    stated = backbones.facts(f"torchvision:{name}", (14, crop, crop)).input
+    preset = models.get_model_weights(name).DEFAULT.transforms()
+    assert (stated.crop, stated.resize, stated.antialias) == (crop, resize, False)
+    assert (stated.frames, stated.stride) == ({"r3d_18": 16, "s3d": 128}[name], 2)
+    assert stated.pixels == Pixels(mean=tuple(preset.mean), std=tuple(preset.std))
+    clip = torch.randint(256, (4, 3, 80, 90), dtype=torch.uint8)
+    frames = transforms.centre_crop(
+        transforms.resize(clip.permute(0, 2, 3, 1), stated.resize, stated.antialias), stated.crop
+    )
+    torch.testing.assert_close(transforms.to_network(frames[None], stated.pixels)[0], preset(clip), atol=1e-6, rtol=0)
