@@ -5,7 +5,8 @@ Shapes: V videos, C clips of a video, T frames of a clip, h x w pixels of a resi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import groupby
 from operator import itemgetter
 from typing import Literal, get_args
 
@@ -77,16 +78,9 @@ def extract(
     if pooling not in get_args(Pooling):
         raise ValueError(f"pooling is {pooling!r}, not {', '.join(map(repr, get_args(Pooling)))}")
     loader = ClipsOfVideos(source, videos, frames, clip_length=clip_length, clips=clips, stride=stride, crop=crop)
+    run = {"pixels": pixels, "batch": batch, "device": device, "workers": workers, "progress": progress}
     with frozen(backbone.to(device), bn):
-        return run_over_clips(
-            lambda inputs: pooled(backbone, inputs, pooling),
-            loader,
-            pixels=pixels,
-            batch=batch,
-            device=device,
-            workers=workers,
-            progress=progress,
-        )
+        return of_clips(outputs(lambda inputs: pooled(backbone, inputs, pooling), loader, **run), len(videos), clips)
 
 
 def pooled(backbone: nn.Module, inputs: Tensor, pooling: Pooling) -> Tensor:
@@ -146,82 +140,30 @@ def video_features(
         raise ValueError(f"windows of {clip_length} frames cannot overlap by {overlap}")
     step = clip_length - overlap
     loader = WindowsOfVideos(source, videos, frames, clip_length=clip_length, step=step, stride=stride, crop=crop)
-    result: np.ndarray | None = None
+    run = {"pixels": pixels, "batch": batch, "device": device, "workers": workers, "progress": progress}
     with frozen(backbone.to(device)):
-        means = means_over_windows(
-            probe_feature(backbone),
-            loader,
-            pixels=pixels,
-            batch=batch,
-            device=device,
-            workers=workers,
-            progress=progress,
-        )
-        for index, mean in enumerate(means):
-            if result is None:
-                result = np.empty((len(loader.videos), len(mean)), np.float32)
-            result[index] = mean / (np.sqrt((mean * mean).sum()) or 1.0)
-    return result
+        means = means_of_videos(outputs(probe_feature(backbone), loader, **run))
+        return _table((mean / (np.sqrt((mean * mean).sum()) or 1.0) for mean in means), len(videos))
 
 
-def run_over_clips(
-    function: Callable[[Tensor], Tensor],
-    loader: ClipsOfVideos,
-    *,
-    pixels: transforms.Pixels = "unit",
-    batch: int,
-    device: str,
-    workers: int,
-    progress: Callable[[int, int], None],
-) -> np.ndarray:
-    """Apply `function` ([B, 3, T, h, w] -> [B, D]) to every clip of every video: float32 [V, C, D]."""
-    videos, clips = len(loader), loader.clips
-    result: np.ndarray | None = None
-    done = 0
-    for rows in _outputs(function, loader, pixels, batch, device, workers):
-        if result is None:
-            result = np.empty((videos * clips, rows.shape[1]), np.float32)
-        result[done : done + len(rows)] = rows
-        done += len(rows)
-        progress(done // clips, videos)
-    return result.reshape(videos, clips, -1)
-
-
-def means_over_windows(
-    function: Callable[[Tensor], Tensor],
-    loader: WindowsOfVideos,
-    *,
-    pixels: transforms.Pixels = "unit",
-    batch: int,
-    device: str,
-    workers: int,
-    progress: Callable[[int, int], None],
-) -> Iterator[np.ndarray]:
-    """The mean of `function` ([B, 3, T, h, w] -> [B, D]) over the windows of each video in turn: float64 [D]."""
-    video = seen = 0
-    total: np.ndarray | float = 0.0
-    for rows in _outputs(function, loader, pixels, batch, device, workers):
-        # One by one in the video's order: a mean does not depend on where batches end.
-        for row in rows.astype(np.float64):
-            total, seen = total + row, seen + 1
-            if seen == loader.counts[video]:
-                yield total / seen
-                total, seen, video = 0.0, 0, video + 1
-                progress(video, len(loader.videos))
-
-
-def _outputs(
+def outputs(
     function: Callable[[Tensor], Tensor],
     loader: ClipsOfVideos | WindowsOfVideos,
+    *,
     pixels: transforms.Pixels,
     batch: int,
     device: str,
     workers: int,
-) -> Iterator[np.ndarray]:
-    """What `function` gives for all clips in order, a batch at a time: float32 [B, D], all of it finite."""
+    progress: Callable[[int, int], None],
+) -> Iterator[tuple[int, np.ndarray]]:
+    """What `function` ([B, 3, T, h, w] -> [B, D]) gives for each clip in order: its video's place, and float32 [D].
+
+    Raises InputError if there is no video, or a value is NaN or infinite.
+    """
     if not loader.videos:
         raise InputError("there is no readable video to measure; check the data root and the lists")
     owners = np.repeat(np.arange(len(loader.videos)), loader.counts)
+    ends = np.cumsum(loader.counts)
     done = 0
     for clip_batch in _batches(loader, batch, workers):
         inputs = transforms.to_network(clip_batch.to(device), pixels)
@@ -232,8 +174,37 @@ def _outputs(
         if not finite.all():
             name = loader.videos[owners[done + int(finite.argmin())]].name
             raise InputError(f"{name}: the network's output is NaN or infinite; check the weights it was given")
-        done += len(rows)
-        yield rows
+        for row in rows:
+            video = int(owners[done])
+            yield video, row
+            done += 1
+            if done == ends[video]:
+                progress(video + 1, len(loader.videos))
+
+
+def of_clips(rows: Iterable[tuple[int, np.ndarray]], videos: int, clips: int) -> np.ndarray:
+    """`outputs` of so many clips of each video: float32 [V, C, D]."""
+    return _table((row for _, row in rows), videos * clips).reshape(videos, clips, -1)
+
+
+def means_of_videos(rows: Iterable[tuple[int, np.ndarray]]) -> Iterator[np.ndarray]:
+    """The mean of `outputs` over the clips of each video in turn: float64 [D]."""
+    for _, of_video in groupby(rows, key=itemgetter(0)):
+        total, seen = 0.0, 0
+        # One by one in the video's order: a mean does not depend on where batches end.
+        for _, row in of_video:
+            total, seen = total + row.astype(np.float64), seen + 1
+        yield total / seen
+
+
+def _table(rows: Iterable[np.ndarray], count: int) -> np.ndarray:
+    """`count` rows, at least one, as float32 [count, D]; never are all of them held twice."""
+    table = np.empty(0)
+    for place, row in enumerate(rows):
+        if not place:
+            table = np.empty((count, len(row)), np.float32)
+        table[place] = row
+    return table
 
 
 class ClipsOfVideos(Dataset):

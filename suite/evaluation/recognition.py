@@ -11,8 +11,9 @@ from suite.evaluation.features import (
     BATCH,
     ClipsOfVideos,
     WindowsOfVideos,
-    means_over_windows,
-    run_over_clips,
+    means_of_videos,
+    of_clips,
+    outputs,
 )
 from suite.video.transforms import Pixels
 
@@ -59,6 +60,6 @@ def test(
             loader = WindowsOfVideos(
                 source, videos, frames, clip_length=clip_length, step=clip_length, stride=stride, crop=crop
             )
-            return np.stack(list(means_over_windows(scores, loader, **run)))
+            return np.stack(list(means_of_videos(outputs(scores, loader, **run))))
         loader = ClipsOfVideos(source, videos, frames, clip_length=clip_length, clips=clips, stride=stride, crop=crop)
-        return run_over_clips(scores, loader, **run).astype(np.float64).mean(axis=1)
+        return of_clips(outputs(scores, loader, **run), len(videos), clips).astype(np.float64).mean(axis=1)
