@@ -6,33 +6,18 @@ Exit codes: 0 fine; 1 a gating cell or a stage failed, or a committed report is 
 import io
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from harness import __version__, options, plan
+from harness import __version__, options
 from harness import tables as reference
 from harness.errors import StageError, UsageError
 from harness.judging import golden
-from harness.options import (
-    Changes,
-    DataRoot,
-    Device,
-    Everything,
-    Glove,
-    Names,
-    OwnRecords,
-    PaperKey,
-    Records,
-    RunsFolder,
-    Scale,
-    Seeds,
-    SkipUnreadable,
-    Speed,
-    Workers,
-)
+from harness.options import RUNS, DataRoot, Given, Names, PaperKey, Records, RunsFolder, Scale, SkipUnreadable, Speed
+from harness.plan import Request
 from harness.planning import costs
-from harness.records import Store
+from harness.records import Record, Store
 from harness.reporting import exports, summary
 from harness.running import (
     checks,
@@ -48,10 +33,13 @@ from harness.running import (
 )
 from harness.words import one_line, seen
 
+if TYPE_CHECKING:
+    from harness.judging.claims import Claim
+    from harness.reporting.report import Report
+
 ROOT = Path(__file__).resolve().parents[1]
 TABLES = ROOT / "reference_tables"
 REPORTS = Path("reports")
-RUNS = Path("runs")
 
 app = typer.Typer(
     add_completion=False,
@@ -108,19 +96,8 @@ def _paper(key: str) -> reference.Paper:
     return preparation.paper_of(key, TABLES)
 
 
-def _asked(
-    seeds: int,
-    device: str,
-    skip_unreadable: bool,
-    changes: Changes,
-    tables=None,
-    rows=None,
-    datasets=None,
-    everything: bool = False,
-) -> plan.Request:
-    kind = preparation.device_kind(device)
-    names = (tuple(one or ()) for one in (tables, rows, datasets))
-    return plan.Request(seeds, *names, skip_unreadable, kind, everything, tuple(changes or ()))
+def _request(given: Given) -> Request:
+    return given.request(preparation.device_kind(given.device))
 
 
 def _say(words: str) -> None:
@@ -190,76 +167,26 @@ def check_data(
 
 
 @app.command("plan")
-def show_plan(
-    paper: PaperKey,
-    scale: Scale = "tiny",
-    data_root: DataRoot = None,
-    datasets: Names = None,
-    tables: Names = None,
-    rows: Names = None,
-    everything: Everything = False,
-    seeds: Seeds = 1,
-    device: Device = "auto",
-    runs: RunsFolder = RUNS,
-    glove: Glove = None,
-    skip_unreadable: SkipUnreadable = False,
-    changes: Changes = None,
-    tflops: Speed = None,
-) -> None:
+@options.shared(without=("workers", "records"))
+def show_plan(paper: PaperKey, given: Given, tflops: Speed = None) -> None:
     """The stages behind a paper's tables: what is done, what is missing, and what it will cost."""
 
-    asked = _asked(seeds, device, skip_unreadable, changes, tables, rows, datasets, everything)
-    run = preparation.prepare(_paper(paper), scale, data_root, asked, runs, glove=glove, only_plan=True)
-    settings = run.recipe.settings.model_dump(mode="json")
-    kind = "cuda" if scale != "tiny" and device == "auto" else run.request.device_kind
-    speed = costs.speed(stage_folders.results(runs, "pretrain"), settings, kind, tflops)
-    lines, missing, damages = [], 0.0, []
-    for stage in run.built.stages.values():
-        done, damage, hours = (
-            stage_folders.done(stage, runs),
-            stage_folders.damage(stage.folder(runs)),
-            speed.hours(stage),
-        )
-        missing += 0 if done else hours
-        damages += [damage] if damage else []
-        what, state = stage.label().removeprefix(stage.kind).strip(), "done" if done else "missing"
-        lines.append([stage.kind, what, stage.key, "damaged" if damage else state, f"{hours:.3f}" if hours else "–"])
-    _say(summary.grid(lines, ["stage", "what", "key", "state", speed.unit]))
-    _say(
-        f"\n{len(lines)} stages for {len(run.built.measurements)} results; what is missing costs about {missing:.2f} {speed.unit} "
-        f"at {speed.tflops:.3g} TFLOP/s ({speed.origin})."
+    asked = _request(given)
+    run = preparation.prepare(
+        _paper(paper), given.scale, given.data_root, asked, given.runs, glove=given.glove, only_plan=True
     )
-    if otherwise := summary.otherwise(run.recipe.changes):
-        _say(otherwise)
-    for damage in damages:
-        _say(f"damaged: {damage}; a run sets it aside and computes it again")
-    if note := summary.space(run.built, runs):
-        _say(note)
-    if left_out := summary.not_planned(run.built):
-        _say(left_out)
-    for name, facts in run.data.facts.items():
-        if facts.state and not facts.contents:
-            _say(f"{name} changed since it was checked, or never was: all that needs it is shown as missing")
+    settings = run.recipe.settings.model_dump(mode="json")
+    kind = "cuda" if given.scale != "tiny" and given.device == "auto" else asked.device_kind
+    speed = costs.speed(stage_folders.results(given.runs, "pretrain"), settings, kind, tflops)
+    _say(summary.of_plan(run, given.runs, speed))
     preparation.refuse_faults(run.data)
 
 
 @app.command("run")
+@options.shared(without=())
 def run_paper(
     paper: PaperKey,
-    scale: Scale = "tiny",
-    data_root: DataRoot = None,
-    datasets: Names = None,
-    tables: Names = None,
-    rows: Names = None,
-    everything: Everything = False,
-    seeds: Seeds = 1,
-    device: Device = "auto",
-    workers: Workers = None,
-    runs: RunsFolder = RUNS,
-    records: OwnRecords = None,
-    glove: Glove = None,
-    skip_unreadable: SkipUnreadable = False,
-    changes: Changes = None,
+    given: Given,
     tensorboard: Annotated[
         bool, typer.Option("--tensorboard", help="Write TensorBoard logs beside the checkpoints.")
     ] = False,
@@ -267,34 +194,21 @@ def run_paper(
     """Run a paper's protocol, judge the results, and write a report page under the runs folder."""
     from harness.reporting import report
 
-    asked = _asked(seeds, device, skip_unreadable, changes, tables, rows, datasets, everything)
-    run = preparation.prepare(_paper(paper), scale, data_root, asked, runs, glove=glove)
-    store = Store(records or runs / "records")
-    machine = preparation.machine(run, device, workers, tensorboard)
+    asked, found, runs = _request(given), _paper(paper), given.runs
+    run = preparation.prepare(found, given.scale, given.data_root, asked, runs, glove=given.glove)
+    store = Store(given.records or runs / "records")
+    machine = preparation.machine(run, given.device, given.workers, tensorboard)
     run = preparation.checked(run, runs)
     notes = summary.otherwise(run.recipe.changes), summary.not_planned(run.built), summary.space(run.built, runs)
     for note in notes:
         if note:
             print(note, file=sys.stderr)
-    command = runner.command_line()
-    measured, failure = runner.run(run, runs, store, machine, command)
-    facts, versions = preparation.recipes(), door.protocol_versions()
+    measured, failure = runner.run(run, runs, store, machine)
     claims = {paper: _claims().get(paper, [])}
-    built = report.build(
-        {paper: run.paper},
-        store.read(paper),
-        claims,
-        facts,
-        folder=runs / "reports",
-        store=store.folder,
-        protocol_versions=versions,
-    )
-    report.write(built, runs / "reports")
-    _say(summary.of_run(run, measured, versions))
+    report.write(_pages({paper: found}, store.read(paper), claims, store, runs / "reports"), runs / "reports")
+    _say(summary.of_run(run, measured, door.protocol_versions()))
     _say(f"\n{len(measured)} results in {store.folder}; report: {runs / 'reports' / f'{paper}.md'}")
-    if failure is not None:
-        raise failure
-    preparation.refuse_faults(run.data)
+    _end(run, failure)
 
 
 @app.command()
@@ -361,15 +275,7 @@ def write_report(
     found = store.read()
     if out.resolve() == REPORTS.resolve():
         report.refuse_otherwise(found, store.folder)
-    built = report.build(
-        papers,
-        found,
-        _claims(),
-        preparation.recipes(),
-        folder=out,
-        store=store.folder,
-        protocol_versions=door.protocol_versions(),
-    )
+    built = _pages(papers, found, _claims(), store, out)
     if check:
         stale = report.check(built, out)
         for line in stale:
@@ -397,6 +303,7 @@ def write_report(
 
 
 @app.command()
+@options.shared(without=("datasets", "tables", "rows", "everything", "records"), scale="paper", everything=True)
 def evaluate(
     checkpoint: Annotated[
         Path,
@@ -425,38 +332,26 @@ def evaluate(
             "vcop-curriculum for video-qa, else vcop."
         ),
     ] = None,
-    scale: Scale = "paper",
-    data_root: DataRoot = None,
-    seeds: Seeds = 1,
-    device: Device = "auto",
-    workers: Workers = None,
-    runs: RunsFolder = RUNS,
-    glove: Glove = None,
-    skip_unreadable: SkipUnreadable = False,
-    changes: Changes = None,
+    *,
+    given: Given,
 ) -> None:
     """Measure a checkpoint of another code base under a paper's protocol."""
 
-    numbers = options.splits(splits)
+    numbers, runs = options.splits(splits), given.runs
     paper = paper or {"aslan": "mas", "yupenn": "mas", "video-qa": "vcop-curriculum"}.get(protocol, "vcop")
-    recipe = door.load_recipe(paper, scale, changes or ())
+    recipe = door.load_recipe(paper, given.scale, given.changes or ())
     asked = evaluation.as_paper(checkpoint, backbone, protocol, dataset, numbers, recipe, name)
-    request = _asked(seeds, device, skip_unreadable, changes, everything=True)
-    run = preparation.work_out(asked, recipe, data_root, request, runs, glove=glove)
+    run = preparation.work_out(asked, recipe, given.data_root, _request(given), runs, glove=given.glove)
     run.data.roots["checkpoint"] = checkpoint.resolve()
     store = Store(runs / "records")
-    machine = preparation.machine(run, device, workers, False)
+    machine = preparation.machine(run, given.device, given.workers, False)
     run = preparation.checked(run, runs)
-    command = runner.command_line()
-    found, failure = runner.run(run, runs, store, machine, command)
+    measured, failure = runner.run(run, runs, store, machine)
     for line in evaluation.describe(run.built, runs):
         _say(line)
-    names = [column.metric for column in asked.figures[0].columns]
-    _say(summary.of_evaluation(found, names))
+    _say(summary.of_evaluation(measured, [column.metric for column in asked.figures[0].columns]))
     _say(f"\nrecords: {store.folder / 'imported'}; `report --records {store.folder} --out DIR` shows them on a page")
-    if failure is not None:
-        raise failure
-    preparation.refuse_faults(run.data)
+    _end(run, failure)
 
 
 @app.command()
@@ -527,10 +422,38 @@ def bless(
     _say("\n".join(golden.bless(TABLES, paper, results, reason, measured)))
 
 
-def _claims() -> dict:
+def _claims() -> "dict[str, list[Claim]]":
     from harness.judging import claims
 
     return claims.load(TABLES / "claims")
+
+
+def _pages(
+    papers: dict[str, reference.Paper],
+    records: list[Record],
+    claims: "dict[str, list[Claim]]",
+    store: Store,
+    folder: Path,
+) -> "Report":
+    """The pages of these records, which are all of the papers' that the store has."""
+    from harness.reporting import report
+
+    return report.build(
+        papers,
+        records,
+        claims,
+        preparation.recipes(),
+        folder=folder,
+        store=store.folder,
+        protocol_versions=door.protocol_versions(),
+    )
+
+
+def _end(run: preparation.Prepared, failure: Exception | None) -> None:
+    """Raise what a run must end with, when all that could be measured was shown."""
+    if failure is not None:
+        raise failure
+    preparation.refuse_faults(run.data)
 
 
 def _existing(records: Path, option: str = "--records") -> Path:
@@ -539,7 +462,7 @@ def _existing(records: Path, option: str = "--records") -> Path:
     return records
 
 
-def _latex(papers: dict, store, table: str | None, scale: str) -> str:
+def _latex(papers: dict[str, reference.Paper], store: Store, table: str | None, scale: str) -> str:
     from harness.reporting import latex, sections
 
     key, _, table_id = (table or "").partition(".")
@@ -547,12 +470,7 @@ def _latex(papers: dict, store, table: str | None, scale: str) -> str:
         raise UsageError("--format latex needs --table PAPER.TABLE, such as vcop.table2")
     recipes = preparation.recipes()
     found = sections.sections(papers[key], store.read(key), (), recipes, door.protocol_versions())
-    of_scale = [section for section in found if section.scale == scale]
-    if not of_scale:
-        scales = ", ".join(dict.fromkeys(one.scale for one in found))
-        raise UsageError(f"no results of {key} at scale {scale!r}; scales: {scales}")
-    chosen, cells = latex.most_complete(of_scale, table_id)
-    if len(of_scale) > 1:
-        others = "; ".join(one.title for one in of_scale if one is not chosen)
-        print(f"{key} {table_id}: {chosen.title}, with {cells} cells measured; not {others}", file=sys.stderr)
-    return latex.render(chosen, table_id)
+    page, note = latex.of_scale(found, table_id, scale)
+    if note:
+        print(note, file=sys.stderr)
+    return page

@@ -1,21 +1,26 @@
-"""What the words of a command may be: lists of names, numbers with their bounds, paths.
+"""What the words of a command may be: lists of names, numbers with their bounds, paths; and the options that commands share.
 
 A bound is there for a reason that its message states. Whatever is out of bounds is one line, before anything is read.
 """
 
+import inspect
 import json
 import math
 import re
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, fields
+from functools import wraps
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, TypeVar
 
 import typer
 
 from harness.errors import UsageError
-from harness.plan import Setting
+from harness.plan import Request, Setting
 
+# The runs folder, unless another is named.
+RUNS = Path("runs")
 # More seeds decide no claim (harness/judging/claims.py looks no further), and a plan of them all would never be run.
 MOST_SEEDS = 100
 MOST_WORKERS = 256
@@ -69,7 +74,7 @@ def folder(words: object) -> Path:
     return found
 
 
-def names(param: typer.CallbackParam, value: list[str] | None):
+def names(param: typer.CallbackParam, value: list[str] | None) -> list[str] | None:
     """Names given one by one or with commas between them; None where the option was not given.
 
     An empty name is refused: an empty shell variable must not ask for everything.
@@ -94,9 +99,10 @@ def splits(words: object) -> tuple[int, ...]:
 def setting(words: object) -> Setting:
     """KEY=VALUE as a recipe writes it, with dots between the keys; a bare word is taken for a text."""
     path, equals, written = str(words).partition("=")
+    keys: list[str] = []
     try:
         # One key, of which TOML knows the form: nothing else may come in with it.
-        keys, here = [], tomllib.loads(f"{path}=0")
+        here: object = tomllib.loads(f"{path}=0")
         while isinstance(here, dict):
             ((key, here),) = here.items()
             keys.append(key)
@@ -221,3 +227,74 @@ Changes = Annotated[
         help="A setting of the recipe otherwise, such as video.crop=56; repeatable. Nothing under it is compared with print.",
     ),
 ]
+
+
+@dataclass(frozen=True)
+class Given:
+    """The options that commands about stages share, in the order that their help lists them in."""
+
+    scale: Scale = "tiny"
+    data_root: DataRoot = None
+    datasets: Names = None
+    tables: Names = None
+    rows: Names = None
+    everything: Everything = False
+    seeds: Seeds = 1
+    device: Device = "auto"
+    workers: Workers = None
+    runs: RunsFolder = RUNS
+    records: OwnRecords = None
+    glove: Glove = None
+    skip_unreadable: SkipUnreadable = False
+    changes: Changes = None
+
+    def request(self, device_kind: str) -> Request:
+        """What of a paper is asked for, on a device of that kind."""
+        return Request(
+            seeds=self.seeds,
+            tables=tuple(self.tables or ()),
+            rows=tuple(self.rows or ()),
+            datasets=tuple(self.datasets or ()),
+            skip_unreadable=self.skip_unreadable,
+            device_kind=device_kind,
+            everything=self.everything,
+            changes=tuple(self.changes or ()),
+        )
+
+
+Result = TypeVar("Result")
+
+
+def shared(*, without: Collection[str], **defaults: object) -> Callable[[Callable[..., Result]], Callable[..., Result]]:
+    """Put the fields of `Given` in the place of a command's parameter of that type, one option each.
+
+    without: fields that the command has no option for. defaults: where the command's are others than the fields'.
+    """
+    taken = [field for field in fields(Given) if field.name not in without]
+
+    def spread(command: Callable[..., Result]) -> Callable[..., Result]:
+        parameters = list(inspect.signature(command).parameters.values())
+        (place,) = [index for index, one in enumerate(parameters) if one.annotation is Given]
+        options = [
+            inspect.Parameter(
+                field.name,
+                inspect.Parameter.KEYWORD_ONLY,
+                default=defaults.get(field.name, field.default),
+                annotation=field.type,
+            )
+            for field in taken
+        ]
+        others = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in parameters]
+
+        @wraps(command)
+        def gathered(**words: Any) -> Result:
+            given: Any = defaults | {field.name: words.pop(field.name) for field in taken}
+            return command(**words, **{parameters[place].name: Given(**given)})
+
+        listed = [*others[:place], *options, *others[place + 1 :]]
+        # The command line reads both: which options there are, and of which types.
+        gathered.__signature__ = inspect.Signature(listed)  # type: ignore[attr-defined]
+        gathered.__annotations__ = {one.name: one.annotation for one in listed}
+        return gathered
+
+    return spread

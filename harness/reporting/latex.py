@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 
+from harness.errors import UsageError
 from harness.reporting import charts, result_tables
 from harness.reporting.markdown import DASH
 from harness.reporting.sections import Section
@@ -47,6 +48,21 @@ def most_complete(sections: Sequence[Section], table_id: str) -> tuple[Section, 
 
     best = max(sections, key=measured)
     return best, measured(best)[0]
+
+
+def of_scale(sections: Sequence[Section], table_id: str, scale: str) -> tuple[str, str]:
+    """A table of one scale's results, and which were taken where there are several; "" where there are not.
+
+    Raises UsageError for a scale without results, and for an unknown table.
+    """
+    found = [section for section in sections if section.scale == scale]
+    if not found:
+        scales = ", ".join(dict.fromkeys(one.scale for one in sections))
+        raise UsageError(f"no results of {sections[0].paper.key} at scale {scale!r}; scales: {scales}")
+    chosen, cells = most_complete(found, table_id)
+    others = "; ".join(one.title for one in found if one is not chosen)
+    note = f"{chosen.paper.key} {table_id}: {chosen.title}, with {cells} cells measured; not {others}" if others else ""
+    return render(chosen, table_id), note
 
 
 def render(section: Section, table_id: str) -> str:

@@ -8,6 +8,7 @@ from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 from harness.plan import Plan
+from harness.planning.costs import Speed
 from harness.records import Record
 from harness.running import stage_folders
 from harness.running.preparation import Prepared
@@ -119,6 +120,30 @@ def _counted(counts: Counter[str]) -> str:
 
 def _indented(text: str) -> list[str]:
     return wrap(text, WIDTH, initial_indent="  ", subsequent_indent="    ", break_long_words=False)
+
+
+def of_plan(run: Prepared, runs: Path, speed: Speed) -> str:
+    """The stages of a plan, what is missing and what that will cost, what is damaged, and what is not planned and why."""
+    rows, missing, damages = [], 0.0, []
+    for stage in run.built.stages.values():
+        done, damage = stage_folders.done(stage, runs), stage_folders.damage(stage.folder(runs))
+        hours = speed.hours(stage)
+        missing += 0 if done else hours
+        damages += [damage] if damage else []
+        what, state = stage.label().removeprefix(stage.kind).strip(), "done" if done else "missing"
+        rows.append([stage.kind, what, stage.key, "damaged" if damage else state, f"{hours:.3f}" if hours else "–"])
+    lines = [
+        grid(rows, ["stage", "what", "key", "state", speed.unit]),
+        f"\n{len(rows)} stages for {len(run.built.measurements)} results; what is missing costs about {missing:.2f} {speed.unit} "
+        f"at {speed.tflops:.3g} TFLOP/s ({speed.origin}).",
+        *filter(None, [otherwise(run.recipe.changes)]),
+        *(f"damaged: {damage}; a run sets it aside and computes it again" for damage in damages),
+        *filter(None, (space(run.built, runs), not_planned(run.built))),
+    ]
+    for name, facts in run.data.facts.items():
+        if facts.state and not facts.contents:
+            lines.append(f"{name} changed since it was checked, or never was: all that needs it is shown as missing")
+    return "\n".join(lines)
 
 
 def of_run(run: Prepared, records: list[Record], versions: dict[str, int]) -> str:

@@ -12,9 +12,7 @@ from harness.running.recording import Written
 from harness.running.scheduling import Failure
 
 
-def run(
-    prepared: Prepared, runs: Path, store: Store, machine: Machine, command: str
-) -> tuple[list[Record], Failure | None]:
+def run(prepared: Prepared, runs: Path, store: Store, machine: Machine) -> tuple[list[Record], Failure | None]:
     """Run what is not done yet and write a record for every measurement.
 
     A record is written as soon as all that it is made of is done, so that a run that is stopped loses none.
@@ -22,7 +20,7 @@ def run(
     Returns the records in the plan's order, and the failure that others are missing for, which is for the caller to raise
     when it has shown the records; with no record at all it is raised here.
     """
-    written = Written(prepared, runs, store, command)
+    written = Written(prepared, runs, store, command_line())
     failure = None
     with lock.locked(runs):
         store.mend(prepared.paper.key)
