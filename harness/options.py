@@ -21,7 +21,7 @@ from harness.plan import Request, Setting
 
 # The runs folder, unless another is named.
 RUNS = Path("runs")
-# More seeds decide no claim (harness/judging/claims.py looks no further), and a plan of them all would never be run.
+# More seeds decide no claim (harness/judging/certainty.py looks no further), and a plan of them all would never be run.
 MOST_SEEDS = 100
 MOST_WORKERS = 256
 # TFLOP/s: from a microcontroller to the largest machines there are.

@@ -5,7 +5,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from harness.judging.claims import ClaimResult
+from harness.judging.certainty import ClaimResult
 from harness.judging.compare import VERDICTS
 from harness.records import Record
 from harness.reporting import charts, result_tables

@@ -13,9 +13,9 @@ from functools import cached_property
 from itertools import product
 from typing import Any
 
-from harness.judging import claims as claim_rules
-from harness.judging import compare
-from harness.judging.claims import Claim, ClaimResult
+from harness.judging import certainty, compare
+from harness.judging.certainty import ClaimResult
+from harness.judging.claims import Cells, Claim
 from harness.judging.compare import Judgement
 from harness.records import Asked, Record
 from harness.tables import Cell, Paper, Table
@@ -110,7 +110,7 @@ def sections(
     cells = {
         (cell.table, cell.row, cell.column): cell for table in (*paper.tables, *paper.figures) for cell in table.cells()
     }
-    named = claim_rules.Cells({paper.key: paper})
+    named = Cells({paper.key: paper})
     found = []
     for (scale, scope, recipe_hash), members in kinds.items():
         for chosen in _fingerprint_sets(members):
@@ -133,7 +133,7 @@ def sections(
                     records=used,
                     cells=cells,
                     judgements={(one.table, one.row, one.column): one for one in judged},
-                    claims=tuple(claim_rules.evaluate(claims, named.papers, judged, used, named)),
+                    claims=tuple(certainty.evaluate(claims, named.papers, judged, used, named)),
                     recipe=known.get((paper.key, scale)),
                     slug=f"{scale}-{scope}",
                 )

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from harness import tables
 from harness.errors import UsageError
-from harness.judging import claims, relations
+from harness.judging import certainty, claims, relations
 from harness.judging.compare import Judgement, judge
 from harness.records import Record
 
@@ -90,7 +90,7 @@ def test_printed_tables_bear_out_what_the_files_say(all_claims, papers):
 
 def test_what_reproductions_check_is_true_of_the_printed_numbers(all_claims, papers):
     """The printed numbers as results with next to no spread: every weaker relation holds, and so does what else is true."""
-    results = claims.evaluate(all_claims, papers, as_measured(papers, lambda cell: cell.value, half_width=1e-6))
+    results = certainty.evaluate(all_claims, papers, as_measured(papers, lambda cell: cell.value, half_width=1e-6))
     verdicts = {(one.paper, one.id): one.verdict for one in results}
     weaker = {(claim.paper, claim.id) for claim in all_claims if claim.reproduction}
     assert len(weaker) == 34
@@ -431,7 +431,7 @@ def test_a_relation_that_does_not_fit_the_tables(tmp_path, small, relation, mess
     path = tmp_path / "small.toml"
     path.write_text(GOOD.replace(RELATION, f"relation = '{relation}'"), encoding="utf-8")
     claim = claims.load(tmp_path)["small"][-1]
-    for run in (lambda: claims.holds_as_printed(claim, small), lambda: claims.evaluate([claim], small, [])):
+    for run in (lambda: claims.holds_as_printed(claim, small), lambda: certainty.evaluate([claim], small, [])):
         with pytest.raises(UsageError) as error:
             run()
         assert str(error.value).startswith(f"{path}: claim orders: {message}")
@@ -443,12 +443,12 @@ def test_a_measurement_is_not_a_printed_cell(tmp_path, small):
     (tmp_path / "small.toml").write_text(text, encoding="utf-8")
     claim = next(claim for claim in claims.load(tmp_path)["small"] if claim.id == "video_level")
     with pytest.raises(UsageError, match=r"claim video_level: 'table1\.order\.top5' is in a table; use V or R"):
-        claims.evaluate([claim], small, [])
+        certainty.evaluate([claim], small, [])
 
 
 def test_a_claim_of_a_paper_without_tables(small_claims):
     with pytest.raises(UsageError, match="claim order_helps: there are no reference tables of the paper 'small'"):
-        claims.evaluate([small_claims["order_helps"]], {}, [])
+        certainty.evaluate([small_claims["order_helps"]], {}, [])
 
 
 def test_a_number_that_the_paper_does_not_give(tmp_path, small):
@@ -456,7 +456,7 @@ def test_a_number_that_the_paper_does_not_give(tmp_path, small):
     (tmp_path / "small.toml").write_text(text, encoding="utf-8")
     claim = claims.load(tmp_path)["small"][-1]
     assert claims.holds_as_printed(claim, small) is None
-    (result,) = claims.evaluate([claim], small, [])
+    (result,) = certainty.evaluate([claim], small, [])
     assert (result.verdict, result.evidence) == ("NOT MEASURED", ["table1.jigsaw.top10 not measured"])
 
 
@@ -523,7 +523,7 @@ def runs(row: str, *scores: tuple[float, ...]) -> list[Record]:
 def evaluate(claim, small, records, *, with_records=True):
     scale = records[0].scale if records else "paper"
     judgements = judge(small["small"], records, scale=scale)
-    (result,) = claims.evaluate([claim], small, judgements, records if with_records else ())
+    (result,) = certainty.evaluate([claim], small, judgements, records if with_records else ())
     return result
 
 
@@ -637,7 +637,7 @@ def test_what_is_missing_is_named(small, small_claims):
     assert (
         evaluate(small_claims["video_level"], small, records).evidence[0] == "figure1.order.top1 not measured (NOT RUN)"
     )
-    assert claims.evaluate([small_claims["video_level"]], small, [])[0].evidence == [
+    assert certainty.evaluate([small_claims["video_level"]], small, [])[0].evidence == [
         "figure1.order.top1 not measured",
         "table1.order.top1 not measured",
     ]
@@ -667,14 +667,14 @@ def test_one_seed_of_a_figure_without_a_spread_decides_nothing(small, small_clai
 
 
 def test_sizes_are_exact_once_they_are_measured(small, small_claims):
-    (result,) = claims.evaluate([small_claims["small_network"]], small, [])
+    (result,) = certainty.evaluate([small_claims["small_network"]], small, [])
     assert (result.verdict, result.probability) == ("NOT MEASURED", None)
     assert result.evidence == ["table2.order.parameters not measured"]
     for size, verdict, probability in ((27.7, "HOLDS", 1.0), (31.2, "FAILS", 0.0)):
         measured = as_measured(
             small, lambda cell, size=size: size if cell.column == "parameters" else math.nan, half_width=None
         )
-        (result,) = claims.evaluate([small_claims["small_network"]], small, measured)
+        (result,) = certainty.evaluate([small_claims["small_network"]], small, measured)
         assert (result.verdict, result.probability) == (verdict, probability)
         assert result.evidence == [f"table2.order.parameters = {size} (1 seed)"]
 
@@ -686,7 +686,7 @@ def test_no_run_bears_on_arithmetic_or_on_what_others_printed(small, small_claim
     measured = as_measured(small, lambda cell: 50.0 if math.isnan(cell.value) else cell.value)
     for claim in (small_claims["orders"], others):
         for judgements in ([], measured):
-            (result,) = claims.evaluate([claim], small, judgements)
+            (result,) = certainty.evaluate([claim], small, judgements)
             assert (result.verdict, result.probability) == ("NOT MEASURED", None)
             assert result.evidence[-1] == "about printed numbers alone: no run of ours bears on it"
     assert result.evidence[0] == "table1.jigsaw.top1 = 20 (printed, cited)"
@@ -695,7 +695,7 @@ def test_no_run_bears_on_arithmetic_or_on_what_others_printed(small, small_claim
 @pytest.mark.parametrize("paper", ["vcop", "vcop-curriculum", "skip-clip", "srop", "mas"])
 def test_nothing_holds_or_fails_of_a_paper_that_never_ran(papers, all_claims, paper):
     of_paper = [claim for claim in all_claims if claim.paper == paper]
-    results = claims.evaluate(of_paper, papers, judge(papers[paper], [], scale="paper"))
+    results = certainty.evaluate(of_paper, papers, judge(papers[paper], [], scale="paper"))
     assert {result.verdict for result in results} == {"NOT MEASURED"}
 
 
@@ -708,7 +708,7 @@ def test_costs_at_a_smaller_scale_are_not_set_against_quoted_ones(papers, all_cl
         measured = as_measured(
             papers, lambda cell: cell.value, half_width=None, records=(f"srop/{scale}/full-0123456789ab/table8/x.json",)
         )
-        (result,) = claims.evaluate([quoted], papers, measured)
+        (result,) = certainty.evaluate([quoted], papers, measured)
         assert result.verdict == verdict
 
 
@@ -722,7 +722,7 @@ def test_costs_counted_on_both_sides_are_compared_at_any_scale(papers, all_claim
         half_width=None,
         records=("srop/tiny/synthetic-0123456789ab/macs/x.json",),
     )
-    (result,) = claims.evaluate([claim], papers, measured)
+    (result,) = certainty.evaluate([claim], papers, measured)
     assert result.verdict == verdict
 
 
@@ -737,7 +737,7 @@ def test_an_error_of_rates_is_set_against_the_rates_that_were_drawn(papers, all_
         constant = 0.25 if cell.row == "p1_4" else 1.25
         return constant if cell.column == "constant" else error
 
-    (result,) = claims.evaluate([claim], papers, as_measured(papers, ours, half_width=1e-3))
+    (result,) = certainty.evaluate([claim], papers, as_measured(papers, ours, half_width=1e-3))
     assert result.verdict == verdict
 
 
@@ -775,11 +775,11 @@ def test_no_number_of_seeds_decides_a_tie(small, small_claims):
 
 def test_verdicts_do_not_depend_on_order_or_company(all_claims, papers):
     judgements = as_measured(papers, lambda cell: 50.0 if math.isnan(cell.value) else cell.value, half_width=2.0)
-    results = {(one.paper, one.id): one for one in claims.evaluate(all_claims, papers, judgements)}
+    results = {(one.paper, one.id): one for one in certainty.evaluate(all_claims, papers, judgements)}
     assert {one.verdict for one in results.values()} == {"HOLDS", "FAILS", "UNDECIDED", "NOT MEASURED"}
     some = random.Random(1).sample(all_claims, 20)
     random.Random(2).shuffle(judgements)
-    for result in claims.evaluate(some, papers, judgements):
+    for result in certainty.evaluate(some, papers, judgements):
         assert result == results[result.paper, result.id]
 
 
@@ -793,7 +793,7 @@ def test_a_larger_lead_is_never_less_likely(gap, more, half_width):
         judgements = as_measured(
             small, lambda cell, lead=lead: 30 + lead * (cell.row == "order"), half_width=half_width
         )
-        (result,) = claims.evaluate([claim], small, judgements)
+        (result,) = certainty.evaluate([claim], small, judgements)
         probabilities.append(result.probability)
         assert (result.verdict == "UNDECIDED") == (0.05 < result.probability < 0.95)
         assert result.seeds_needed is None or result.verdict == "UNDECIDED"
@@ -804,4 +804,6 @@ def test_cells_looked_up_for_other_results_change_nothing(papers, all_claims):
     judgements = [as_measured(papers, lambda cell, shift=shift: cell.value + shift) for shift in (0.0, 1.0)]
     shared = claims.Cells(papers)
     for judged in judgements:
-        assert claims.evaluate(all_claims, papers, judged, (), shared) == claims.evaluate(all_claims, papers, judged)
+        assert certainty.evaluate(all_claims, papers, judged, (), shared) == certainty.evaluate(
+            all_claims, papers, judged
+        )

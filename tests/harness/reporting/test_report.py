@@ -20,7 +20,7 @@ from tabulate import tabulate
 
 from harness import tables
 from harness.errors import UsageError
-from harness.judging import claims
+from harness.judging import certainty, claims
 from harness.records import Store
 from harness.reporting import markdown, pages, report
 from harness.reporting.sections import sections
@@ -544,7 +544,7 @@ def test_an_undecided_claim_says_how_many_seeds_are_missing():
     def remark(needed, seeds, probability=0.5):
         fields = {"paper": "p", "id": "c", "statement": "s", "where": "w", "printed_holds": None, "note": ""}
         undecided = {"verdict": "UNDECIDED", "probability": probability, "seeds_needed": needed, "seeds": seeds}
-        claim = claims.ClaimResult(**fields, **undecided, evidence=[])
+        claim = certainty.ClaimResult(**fields, **undecided, evidence=[])
         return pages._claim(claim, with_numbers=True).partition("\n")[0]
 
     assert remark(5, 3).endswith("2 more seeds (5 in all) would decide)")
