@@ -30,6 +30,8 @@ class DataFacts:
     state: str = ""
     # Digest of names and bytes of all files, as a check found it that still holds; empty for data that were not checked.
     contents: str = ""
+    # Frames of a video on average, for estimates.
+    frames: int = 0
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,23 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from suite import datasets
+from suite.errors import InputError
 from suite.video import inputs
 
 Switch = Annotated[bool, Field(strict=True)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,59}$")]
-Dataset = Literal["ucf101", "hmdb51", "kinetics400", "aslan", "yupenn", "activitynet-qa"]
+
+
+def _known(dataset: str) -> str:
+    try:
+        return datasets.describe(dataset).name
+    except InputError as error:
+        raise ValueError(str(error)) from None
+
+
+Dataset = Annotated[Name, AfterValidator(_known)]
+# The number of an official split.
+Split = Annotated[int, Field(strict=True, ge=1, le=1000)]
 
 # Frames of a clip, or between two: beyond these no video of the datasets is long enough.
 Length = Annotated[int, Field(strict=True, ge=1, le=1000)]
@@ -110,15 +122,14 @@ class Pretraining(Settings):
     """What every pretext task needs: the data, a network to start from, and how long."""
 
     dataset: Dataset
-    split: Annotated[int, Field(strict=True, ge=1, le=3)]
+    split: Split
     # Another pretraining of the recipe whose backbone this one starts from.
     start: Name | None = None
     optimisation: Optimisation
 
     @model_validator(mode="after")
     def _has_training_videos(self):
-        sizes, _ = datasets.official_sizes()[self.dataset]
-        splits = [split for split, (train, _) in sizes.items() if train]
+        splits = [split for split, (train, _) in datasets.describe(self.dataset).splits.items() if train]
         if self.split not in splits:
             there = f"it has split {', '.join(map(str, splits))}" if splits else "it has none at all"
             raise ValueError(f"split {self.split} of {self.dataset} has no training videos; {there}")
@@ -401,8 +412,7 @@ class Scale(Settings):
             if fault := self._unknown_start(pretraining) or self._too_small(pretraining):
                 raise ValueError(f"pretraining.{name}{fault}")
         for dataset, holdout in self.holdout.items():
-            sizes, _ = datasets.official_sizes()[dataset]
-            most = max(train for train, _ in sizes.values())
+            most = max(train for train, _ in datasets.describe(dataset).splits.values())
             if holdout.of > most:
                 raise ValueError(f"holdout.{dataset}.of = {holdout.of}: the longest training list has {most} videos")
         return self

@@ -12,17 +12,6 @@ from harness.tables import Cell, Paper, Table
 
 # Forward and backward pass, in forward passes.
 TRAINING_PASSES = 3
-# Frames of a dataset's video on average, for estimates only.
-FRAMES_OF_VIDEO = {
-    "ucf101": 186,
-    "hmdb51": 95,
-    "kinetics400": 300,
-    "aslan": 100,
-    "yupenn": 145,
-    "activitynet-qa": 5000,
-}
-# The same of generated data.
-FRAMES_OF_SYNTHETIC = 41
 # Of ActivityNet-QA on average, and the values that its question model compares, for estimates only.
 QUESTIONS_OF_VIDEO, WORDS_OF_QUESTION, COMPARED = 10, 9, 256
 # Protocols that can be turned into stages, and the method of the builder that does it.
@@ -435,7 +424,7 @@ class _Builder:
             config = {"dataset": dataset, "split": pretraining["split"], "flow": self._flow()}
             config["resize"] = list(self.settings["video"]["resize"])
             config |= self._plainly_resized()
-            frames = sum(self._size(dataset, pretraining["split"])) * self._frames(dataset)
+            frames = sum(self._size(dataset, pretraining["split"])) * self.data[dataset].frames
             gigabytes = frames * 2 * config["resize"][0] * config["resize"][1] / 1e9
             inputs[f"flow:{dataset}"] = self._stage("flow", config, dict(inputs), [dataset], 0.0, gigabytes)
         if pretraining.get("views"):
@@ -550,13 +539,9 @@ class _Builder:
         version = self.suite.versions["check-data"]
         return {role: f"v{version} {contents}" for role, contents in checks.items() if contents}
 
-    def _frames(self, dataset: str) -> int:
-        """Frames of a video on average, for estimates."""
-        return FRAMES_OF_SYNTHETIC if self.data[dataset].synthetic is not None else FRAMES_OF_VIDEO[dataset]
-
     def _clips(self, dataset: str) -> int:
         """Clips that follow each other in a video, for estimates."""
-        return max(1, self._frames(dataset) // self.settings["video"]["clip_length"])
+        return max(1, self.data[dataset].frames // self.settings["video"]["clip_length"])
 
     def _clips_of_sample(self, pretraining: dict) -> float:
         """Clips at the size of `video` that cost as much as what goes through the networks for a video and epoch."""

@@ -132,8 +132,9 @@ def real_data(names: list[str], root: Path) -> Data:
             faults[name] = f"{error.filename}: cannot be read ({error.strerror}); check the data root"
             continue
         sizes = {number: (len(split.train), len(split.test)) for number, split in dataset.splits.items()}
+        state, frames = dataset.state(), datasets.describe(name).frames
         facts[name] = DataFacts(
-            dataset.fingerprint(), dataset.scope, sizes, len(dataset.classes), state=dataset.state()
+            dataset.fingerprint(), dataset.scope, sizes, len(dataset.classes), state=state, frames=frames
         )
         lists[name] = dataset.lists
     if faults and not facts:
@@ -158,10 +159,10 @@ def datasets_in(root: Path) -> list[str]:
     """Names of the datasets that a data root seems to hold. Raises UsageError when there are none."""
     from suite import datasets
 
-    found = [name for name in datasets.NAMES if holds(root, name)]
+    found = [name for name in datasets.names() if holds(root, name)]
     if not found:
         raise UsageError(
-            f"{root}: holds none of the datasets {', '.join(datasets.NAMES)} in their official layouts; check --data-root"
+            f"{root}: holds none of the datasets {', '.join(datasets.names())} in their official layouts; check --data-root"
         )
     return found
 
@@ -176,7 +177,8 @@ def synthetic_data(names: list[str], recipe, runs: Path) -> Data:
     for name in names:
         stage = plan.synthetic_stage(name, settings, stages.VERSIONS)
         sizes, classes = synthetic.sizes(name)
-        facts[name] = DataFacts(f"synthetic-{stage.key[:12]}", "synthetic", sizes, classes, settings)
+        fingerprint = f"synthetic-{stage.key[:12]}"
+        facts[name] = DataFacts(fingerprint, "synthetic", sizes, len(classes), settings, frames=synthetic.FRAMES)
         roots[name] = stage.folder(runs)
         lists[name] = datasets.load(name, roots[name]).lists if stage_folders.done(stage, runs) else {}
     return Data(facts, roots, lists)
@@ -202,11 +204,12 @@ def official_data(names: list[str]) -> Data:
     """Facts of the complete official lists, for a plan without data at hand."""
     from suite import datasets
 
+    described = [datasets.describe(name) for name in names]
     facts = {
-        name: DataFacts("full-unread", "full", sizes, classes)
-        for name, (sizes, classes) in datasets.official_sizes().items()
+        about.name: DataFacts("full-unread", "full", about.splits, about.class_count, frames=about.frames)
+        for about in described
     }
-    return Data({name: facts[name] for name in names}, {}, {})
+    return Data(facts, {}, {})
 
 
 def dataset(name: str, root: Path):

@@ -1,13 +1,25 @@
-"""Datasets from their official list files: which videos there are, their classes and splits. No pixels here."""
+"""Datasets from their list files: which videos there are, their classes and splits. No pixels here.
+
+A dataset is a TOML (suite/datasets/description.py) that names its layout: the module that reads lists of that form.
+"""
 
 import hashlib
+import json
 import os
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
+from suite import elsewhere
+from suite.datasets.description import Description, describe, names
 from suite.errors import InputError
 
-NAMES = ("ucf101", "hmdb51", "kinetics400", "aslan", "yupenn", "activitynet-qa")
+__all__ = ["ALL", "Absent", "Dataset", "Description", "Listing", "Selection", "Split", "Video"]
+__all__ += ["class_names", "describe", "load", "names", "present"]
+
+# In a data root whose data were generated.
+SYNTHETIC = "SYNTHETIC.json"
 
 
 @dataclass(frozen=True)
@@ -32,6 +44,60 @@ class Split:
     train: tuple[Video, ...]
     test: tuple[Video, ...]
 
+    def videos(self) -> tuple[Video, ...]:
+        """All of them, training videos first."""
+        return (*self.train, *self.test)
+
+
+@dataclass(frozen=True)
+class Selection:
+    """A part of a dataset: so many videos of each class of every list, and some of its classes."""
+
+    # The first ones in the order of the list; 0: all.
+    limit: int = 0
+    # By name, sorted; empty: all.
+    classes: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.limit or self.classes)
+
+    def content(self) -> dict:
+        """As JSON has it; `of_content` makes it again."""
+        return {"limit": self.limit, "classes": list(self.classes)}
+
+    @classmethod
+    def of_content(cls, content: dict | None) -> "Selection":
+        """What `content` gave; all of a dataset for None."""
+        return ALL if content is None else cls(content["limit"], tuple(content["classes"]))
+
+
+ALL = Selection()
+
+
+class Absent(NamedTuple):
+    """A video that is not there: where it was looked for, and the list and the line that name it."""
+
+    place: Path
+    named: str
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What a layout reads: what the list files say, whether all of their videos are there or not."""
+
+    # Class names by label.
+    classes: tuple[str, ...]
+    # By the official number, from 1.
+    splits: dict[int, Split]
+    # sha256 of each list file, by file name: of its text with the line ends of the published one.
+    lists: dict[str, str]
+    # What they say, in the words of the description's `official`.
+    said: dict
+    # By name, in the order of the lists.
+    absent: dict[str, Absent] = field(default_factory=dict)
+    # Of data that may lack videos: those that each list names, by the list's file name.
+    parts: dict[str, tuple[Video, ...]] = field(default_factory=dict)
+
 
 @dataclass(frozen=True)
 class Dataset:
@@ -45,18 +111,20 @@ class Dataset:
     splits: dict[int, Split]
     # sha256 of each list file, by file name: of its text with the line ends of the published one.
     lists: dict[str, str]
-    # "full": the lists say what the official ones say; "subset": they do not; "synthetic": generated data.
+    # "full": the lists say what the official ones say; "subset": they do not, or a part was taken; "synthetic": generated.
     scope: str
-    # Videos that the lists name and that are not there: of Kinetics and ActivityNet-QA only, all others must be complete.
+    # Videos that the lists name and that are not there, where the description allows that; all others must be complete.
     missing: int = 0
+    # What was taken of it.
+    selection: Selection = ALL
 
     def videos(self) -> tuple[Video, ...]:
         """Every video that any split names, once, sorted by name."""
-        distinct = {video.name: video for split in self.splits.values() for video in (*split.train, *split.test)}
+        distinct = {video.name: video for split in self.splits.values() for video in split.videos()}
         return tuple(distinct[name] for name in sorted(distinct))
 
     def fingerprint(self) -> str:
-        """Identity of the data: the scope and 12 hex digits over the lists and the path and size of every video.
+        """Identity of the data: the scope and 12 hex digits over the lists, the path and size of every video, the selection.
 
         It is the same wherever the data lie, whenever they were written. What cannot be looked at has size 0.
         """
@@ -67,6 +135,8 @@ class Dataset:
             digest.update(f"{name}\0{content}\n".encode())
         for video in self.videos():
             digest.update(os.fsencode(f"{video.path}\0{lists.size(self.root, video.path)}\n"))
+        if self.selection:
+            digest.update(json.dumps(asdict(self.selection)).encode())
         return f"{self.scope}-{digest.hexdigest()[:12]}"
 
     def state(self) -> str:
@@ -82,50 +152,79 @@ class Dataset:
         return digest.hexdigest()[:16]
 
 
-def load(name: str, root: Path) -> Dataset:
-    """Read the list files of dataset `name`, one of `NAMES`, under the data root, and find every video they name.
+def load(name: str, root: Path, selection: Selection = ALL) -> Dataset:
+    """Read the list files of a dataset under the data root, take what is selected of it, and find these videos.
 
-    Raises InputError, naming the file, if anything is missing or malformed (of Kinetics and ActivityNet-QA, videos may be
-    missing).
+    Classes of a selection are numbered anew, in the order of the whole dataset's; videos keep theirs. Only videos that are
+    selected need be there. Where the description lets a share of the videos be missing, those are left out and counted, and
+    data that lack more of any list are a "subset".
+
+    Raises InputError, naming the file, if anything is missing or malformed, and for a selection that does not fit.
     """
-    if name not in NAMES:
-        raise InputError(f"unknown dataset {name!r}; datasets: {', '.join(NAMES)}")
-    root = Path(root)
-    if not root.is_dir():
-        raise InputError(f"{root}: no such data root; give the folder that holds the datasets")
-    return _module(name).load(root)
+    about, listing = _read(name, Path(root))
+    scope = _scope(about, root, listing)
+    if selection:
+        from suite.datasets import selecting
+
+        listing = selecting.select(listing, about, selection)
+        scope = "subset" if scope == "full" else scope
+    if listing.absent and not about.missing:
+        absent, count = next(iter(listing.absent.values())), len(listing.absent)
+        raise InputError(
+            f"{absent.place}: no such video, named in {absent.named} "
+            f"({count} of the videos in the lists {'is' if count == 1 else 'are'} absent); "
+            f"complete the data or shorten the lists"
+        )
+    for part, videos in listing.parts.items():
+        gone = [video for video in videos if video.name in listing.absent]
+        if len(gone) == len(videos):
+            looked_for = listing.absent[gone[0].name].place.name
+            raise InputError(
+                f"{root / about.videos}: not one video that {part} names is there (such as {looked_for}); "
+                f"check the data root and the videos' names"
+            )
+        if scope == "full" and len(gone) > about.missing * len(videos):
+            scope = "subset"
+    there = {
+        number: Split(*(_there(side, listing) for side in (s.train, s.test))) for number, s in listing.splits.items()
+    }
+    return Dataset(
+        name, Path(root), listing.classes, there, listing.lists, scope, len(listing.absent), selection=selection
+    )
+
+
+def class_names(name: str, root: Path) -> tuple[str, ...]:
+    """Names of the classes of a dataset by label, as its lists have them; none where its videos have no classes."""
+    about, listing = _read(name, Path(root))
+    return listing.classes if about.labelled else ()
 
 
 def present(name: str, root: Path) -> bool:
     """Whether a data root seems to hold a dataset: the folder of its videos is there."""
-    return (root / _module(name).VIDEOS).is_dir()
+    return (root / describe(name).videos).is_dir()
 
 
-def official_sizes() -> dict[str, tuple[dict[int, tuple[int, int]], int]]:
-    """Training and test videos of each split of the complete official lists, and the number of classes, by dataset."""
-    return {
-        "ucf101": ({1: (9537, 3783), 2: (9586, 3734), 3: (9624, 3696)}, 101),
-        "hmdb51": (dict.fromkeys((1, 2, 3), (3570, 1530)), 51),
-        # Of the lists: nobody has all these videos.
-        "kinetics400": ({1: (246534, 19906)}, 400),
-        # The videos that pairs of View 2 name; of all 3,697 no other is used.
-        "aslan": ({1: (0, 3017)}, 1),
-        "yupenn": ({1: (0, 420)}, 14),
-        # Of the lists, train and val together: many of these videos have left YouTube.
-        "activitynet-qa": ({1: (5000, 800)}, 1),
-    }
+def _read(name: str, root: Path) -> tuple[Description, Listing]:
+    about = describe(name)
+    if not root.is_dir():
+        raise InputError(f"{root}: no such data root; give the folder that holds the datasets")
+    layout = elsewhere.module(about.layout, "suite.datasets")
+    if not hasattr(layout, "read"):
+        raise InputError(
+            f"layout {about.layout!r} of {name}: has no read(description, root); see docs/bring-a-dataset.md"
+        )
+    return about, layout.read(about, root)
 
 
-def _module(name: str):
-    """The module that reads a dataset: they all have `load(root)` and `VIDEOS`, a folder."""
-    from suite.datasets import activitynet_qa, aslan, hmdb51, kinetics400, ucf101, yupenn
+def _scope(about: Description, root: Path, listing: Listing) -> str:
+    """ "synthetic", "full" or "subset": what the data at `root` are, by what their lists say."""
+    if (root / SYNTHETIC).exists():
+        return "synthetic"
+    if about.official:
+        return "full" if listing.said == about.official else "subset"
+    sizes = {number: (len(split.train), len(split.test)) for number, split in listing.splits.items()}
+    return "full" if sizes == about.splits and len(listing.classes) == about.class_count else "subset"
 
-    modules = {
-        "ucf101": ucf101,
-        "hmdb51": hmdb51,
-        "kinetics400": kinetics400,
-        "aslan": aslan,
-        "yupenn": yupenn,
-        "activitynet-qa": activitynet_qa,
-    }
-    return modules[name]
+
+def _there(videos: Iterable[Video], listing: Listing) -> tuple[Video, ...]:
+    return tuple(video for video in videos if video.name not in listing.absent)

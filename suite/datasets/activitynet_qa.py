@@ -1,7 +1,7 @@
-"""ActivityNet-QA: questions about videos of ActivityNet, with free answers, in three parts that share no video.
+"""The layout of ActivityNet-QA: questions about videos, with free answers, in three parts that share no video.
 
-activitynet-qa/{train,val,test}_{q,a}.json as published (questions, and answers with their types), and the videos, called
-v_<name> or <name> with any usual extension, up to three folders deep below activitynet-qa/videos/.
+<lists>/{train,val,test}_{q,a}.json as published (questions, and answers with their types), and the videos, called v_<name>
+or <name> with any usual extension, up to three folders deep below <videos>/.
 """
 
 import json
@@ -10,11 +10,9 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from suite.datasets import Dataset, Split, Video, lists
+from suite.datasets import Absent, Description, Listing, Split, Video, describe, lists
 from suite.errors import InputError
 
-LISTS = "activitynet-qa"
-VIDEOS = "activitynet-qa/videos"
 PARTS = ("train", "val", "test")
 # By their numbers in the answer files. The first three are types of questions, the others types of answers to free ones.
 TYPES = (
@@ -28,8 +26,6 @@ TYPES = (
     "free_num",
     "free_other",
 )
-# More of a part's videos missing than this, and the data are a subset.
-MISSING_SHARE = 0.1
 # Folders below videos/ that are looked into: v1-2/train_val/ of the official download, and one to spare.
 _DEPTH = 3
 _NAME = re.compile(r"[\w-]+", re.ASCII)
@@ -41,7 +37,7 @@ class Question:
 
     # As published: "v_okC18bPTils_3".
     id: str
-    # The name of a video of `load`, there or not: "okC18bPTils".
+    # The name of a video of `read`, there or not: "okC18bPTils".
     video: str
     # Words with single blanks between them; published in lower case, without a question mark.
     text: str
@@ -50,55 +46,48 @@ class Question:
     type: int
 
 
-def load(root: Path) -> Dataset:
-    """Read ActivityNet-QA: split 1 trains on the videos of train and then val, in the order of the files, and tests on test.
+def read(about: Description, root: Path) -> Listing:
+    """Read the questions: split 1 trains on the videos of train and then val, in the order of the files, and tests on test.
 
-    Which training videos are of val is told by `questions`. All videos have label 0, since they have no classes. Videos that
-    are not there are left out of the split and counted in `missing`, since many have left YouTube; data with the official
-    files stay "full" as long as at most a tenth of the videos of each part is missing, as with Kinetics, else they are a
-    "subset". Raises InputError as `questions` does, and if not one video of a part is there.
+    Which training videos are of val is told by `questions`. All videos have label 0, since they have no classes. Raises
+    InputError as `questions` does.
     """
-    if not (root / VIDEOS).is_dir():
-        raise InputError(f"{root / VIDEOS}: no such folder; the data root must hold {VIDEOS}/ and {LISTS}/train_q.json")
-    parts = _read(root)
-    there = lists.videos_below(root, VIDEOS, _DEPTH)
-    found: dict[str, list[Video]] = {}
-    listed = 0
-    enough = True
+    lists.folder_of(about, root)
+    parts = _read(about, root)
+    there = lists.videos_below(root, about.videos, _DEPTH)
+    found: dict[str, tuple[Video, ...]] = {}
+    absent: dict[str, Absent] = {}
     for part, read in parts.items():
         names = list(dict.fromkeys(question.video for question in read.questions))
         paths = {name: [there[key] for key in (f"v_{name}", name) if key in there] for name in names}
-        found[part] = [Video(name, lists.first_filled(root, some), 0, name) for name, some in paths.items() if some]
-        if not found[part]:
-            raise InputError(
-                f"{root / VIDEOS}: not one video that {part}_q.json asks about is there (such as v_{names[0]}.mp4); "
-                f"check the data root and the videos' names"
-            )
-        listed += len(names)
-        enough &= len(names) - len(found[part]) <= MISSING_SHARE * len(names)
+        found[part] = tuple(
+            Video(name, lists.first_filled(root, some) if some else "", 0, name) for name, some in paths.items()
+        )
+        named = f"{part}_q.json"
+        absent |= {
+            name: Absent(root / about.videos / f"v_{name}.mp4", named) for name, some in paths.items() if not some
+        }
     said = {
         part: lists.canonical_hash(f"{q.id} {q.video} {q.type} {q.text} | {q.answer}" for q in read.questions)
         for part, read in parts.items()
     }
-    scope = lists.scope("activitynet-qa", root, said)
-    return Dataset(
-        name="activitynet-qa",
-        root=root,
+    return Listing(
         classes=("video",),
-        splits={1: Split((*found["train"], *found["val"]), tuple(found["test"]))},
+        splits={1: Split((*found["train"], *found["val"]), found["test"])},
         lists={name: sha256 for read in parts.values() for name, sha256 in read.lists.items()},
-        scope=scope if enough or scope != "full" else "subset",
-        missing=listed - sum(map(len, found.values())),
+        said=said,
+        absent=absent,
+        parts={f"{part}_q.json": videos for part, videos in found.items()},
     )
 
 
-def questions(root: Path) -> dict[str, tuple[Question, ...]]:
+def questions(root: Path, name: str = "activitynet-qa") -> dict[str, tuple[Question, ...]]:
     """Every published question by part ("train", "val", "test"), in the order of its file, of missing videos too.
 
     Raises InputError, naming the file and the place of the entry in it: no JSON, no list, a key that is missing or is not
     what it should be, an identifier given twice, a question without an answer or the reverse, a video in two parts.
     """
-    return {part: read.questions for part, read in _read(Path(root)).items()}
+    return {part: read.questions for part, read in _read(describe(name), Path(root)).items()}
 
 
 def askable(asked: Iterable[Question], names: Collection[str]) -> tuple[tuple[Question, ...], tuple[Question, ...]]:
@@ -148,13 +137,14 @@ class _File:
         return entry[key]
 
 
-def _read(root: Path) -> dict[str, _Part]:
+def _read(about: Description, root: Path) -> dict[str, _Part]:
     """Read the six files and check what they say."""
+    folder = lists.home(about, root)
     parts: dict[str, _Part] = {}
     homes: dict[str, str] = {}
     known: set[str] = set()
     for part in PARTS:
-        asking, answering = (_File(root / LISTS / f"{part}_{kind}.json") for kind in "qa")
+        asking, answering = (_File(folder / f"{part}_{kind}.json") for kind in "qa")
         answers = _answers(answering)
         found = []
         for place in range(1, len(asking.entries) + 1):

@@ -1,8 +1,8 @@
-"""ASLAN's View 2: pairs of videos that show the same action or not, in ten folds that share no action.
+"""The layout of ASLAN's View 2: pairs of videos that show the same action or not, in ten folds that share no action.
 
-ASLAN/ASLAN_AVI/*.avi (or ASLAN_MP4/, or the videos in ASLAN/ itself) and ASLAN/View2.mat. A video's number is what its name
-ends with: 0084.avi, aslan-0084.mp4. In place of the .mat file its content may lie in ASLAN/view2.txt: fold after fold, a
-line for each pair, with the five numbers of a row of the matrix.
+<videos>/ASLAN_AVI/*.avi (or ASLAN_MP4/, or the videos in <videos>/ itself) and <videos>/View2.mat. A video's number is what
+its name ends with: 0084.avi, aslan-0084.mp4. In place of the .mat file its content may lie in <videos>/view2.txt: fold after
+fold, a line for each pair, with the five numbers of a row of the matrix.
 """
 
 import hashlib
@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from suite.datasets import Dataset, Split, Video, lists
+from suite.datasets import Absent, Description, Listing, Split, Video, describe, lists
 from suite.errors import InputError
 
-VIDEOS = "ASLAN"
-# Where below it the videos may lie.
+# Where below their folder the videos may lie.
 FOLDERS = ("ASLAN_AVI", "ASLAN_MP4", ".")
 MATRIX = "View2.mat"
 TEXT = "view2.txt"
@@ -32,28 +31,22 @@ class Pair(NamedTuple):
     same: bool
 
 
-def load(root: Path) -> Dataset:
-    """Read ASLAN from its official layout: one split without training videos, every video of any pair as a test video.
+def read(about: Description, root: Path) -> Listing:
+    """Read View 2: one split without training videos, every video of any pair as a test video.
 
-    All videos have label 0, since View 2 tells a network no classes. Only the videos that pairs name must be there (3,017 of
-    the 3,697). Raises InputError, naming the list file and the line or the row.
+    All videos have label 0, since View 2 tells a network no classes. Only the videos that pairs name are listed (of ASLAN's
+    3,697 that is 3,017). Raises InputError, naming the list file and the line or the row.
     """
-    table = _read(root)
-    places = _places(root)
+    table = _read(about, root)
+    places = _places(about, root)
     videos: dict[int, Video] = {}
-    absent: dict[int, _Row] = {}
+    absent: dict[str, Absent] = {}
     for row in (row for fold in table.folds for row in fold):
         for sample in row.samples:
+            name = _name(sample)
+            videos.setdefault(sample, Video(name, places.get(sample, ""), 0, name))
             if sample not in places:
-                absent.setdefault(sample, row)
-            elif sample not in videos:
-                videos[sample] = Video(_name(sample), places[sample], 0, _name(sample))
-    if absent:
-        sample, row = next(iter(absent.items()))
-        raise InputError(
-            f"{table.path}, {row.where}: sample {_name(sample)} is not among the videos below {root / VIDEOS} "
-            f"({len(absent)} of {len(absent) + len(videos)} are absent); complete the data or shorten the folds"
-        )
+                absent.setdefault(name, Absent(root / about.videos / name, f"{table.path.name}, {row.where}"))
     said = {
         "pairs": lists.canonical_hash(
             f"{number} {row.samples[0]} {row.samples[1]} {int(row.same)}"
@@ -61,24 +54,19 @@ def load(root: Path) -> Dataset:
             for row in fold
         )
     }
-    return Dataset(
-        name="aslan",
-        root=root,
-        classes=("unlabelled",),
-        splits={1: Split((), tuple(videos[sample] for sample in sorted(videos)))},
-        lists={table.path.name: table.sha256},
-        scope=lists.scope("aslan", root, said),
-    )
+    split = Split((), tuple(videos[sample] for sample in sorted(videos)))
+    return Listing(("unlabelled",), {1: split}, {table.path.name: table.sha256}, said, absent)
 
 
-def pairs(root: Path) -> list[list[Pair]]:
-    """The ten folds of View 2 under a data root, each a list of pairs in the order of the list file.
+def pairs(root: Path, name: str = "aslan") -> list[list[Pair]]:
+    """The ten folds of a dataset of this layout under a data root, each a list of pairs in the order of the list file.
 
-    Names are those of the videos of `load`. Raises InputError, naming the list file and the line or the row, if it is
+    Names are those of the videos of `read`. Raises InputError, naming the list file and the line or the row, if it is
     malformed: a pair of one video, folds that cannot be told apart, an action in two folds.
     """
     return [
-        [Pair(_name(row.samples[0]), _name(row.samples[1]), row.same) for row in fold] for fold in _read(root).folds
+        [Pair(_name(row.samples[0]), _name(row.samples[1]), row.same) for row in fold]
+        for fold in _read(describe(name), root).folds
     ]
 
 
@@ -105,11 +93,13 @@ def _name(sample: int) -> str:
     return f"{sample:04d}"
 
 
-def _read(root: Path) -> _Table:
+def _read(about: Description, root: Path) -> _Table:
     """Read View2.mat, or else view2.txt, and check what it says."""
-    folder = Path(root) / VIDEOS
+    folder = Path(root) / about.videos
     if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder; the data root must hold {VIDEOS}/ with its videos and {MATRIX}")
+        raise InputError(
+            f"{folder}: no such folder; the data root must hold {about.videos}/ with its videos and {MATRIX}"
+        )
     if (folder / MATRIX).exists():
         table = _read_matrix(folder / MATRIX)
     elif (folder / TEXT).exists():
@@ -193,10 +183,10 @@ def _check(table: _Table) -> None:
                     )
 
 
-def _places(root: Path) -> dict[int, str]:
+def _places(about: Description, root: Path) -> dict[int, str]:
     """Path from the root of each sample, by its number. InputError if a number is there twice."""
-    folder = next(name for name in FOLDERS if (root / VIDEOS / name).is_dir())
-    prefix = VIDEOS if folder == "." else f"{VIDEOS}/{folder}"
+    folder = next(name for name in FOLDERS if (root / about.videos / name).is_dir())
+    prefix = about.videos if folder == "." else f"{about.videos}/{folder}"
     found: dict[int, str] = {}
     for name in lists.videos_in(root / prefix):
         stem = lists.stem(name)

@@ -1,49 +1,36 @@
-"""HMDB51: hmdb51/<class>/*.avi and <class>_test_split{1,2,3}.txt, whose flags say 1 training, 2 test, 0 unused."""
+"""The layout of HMDB51: <videos>/<class>/*.avi and <lists>/<class>_test_split{1,2,...}.txt, whose flags say 1 training,
+2 test, 0 unused."""
 
 import re
 from pathlib import Path
 
-from suite.datasets import Dataset, Video, lists
+from suite.datasets import Description, Listing, Video, lists
 from suite.errors import InputError
 
-VIDEOS = "hmdb51"
-LISTS = ("testTrainMulti_7030_splits", "hmdb51_splits", "hmdb51/testTrainMulti_7030_splits", "splits")
-_FILE = re.compile(r"(?P<class>.+)_test_split(?P<number>[123])\.txt")
+_FILE = re.compile(r"(?P<class>.+)_test_split(?P<number>[1-9]\d{0,2})\.txt")
 _LINE = re.compile(r"(?P<name>\S.*\.\w+)\s+(?P<flag>[012])")
 
 
-def load(root: Path) -> Dataset:
-    """Read HMDB51 from its official layout. Raises InputError, naming file and line."""
-    if not (root / VIDEOS).is_dir():
-        raise InputError(f"{root / VIDEOS}: no such folder; the data root must hold {VIDEOS}/ and {LISTS[0]}/")
-    folder = next((root / name for name in LISTS if (root / name).is_dir()), None)
-    if folder is None:
-        raise InputError(f"{root / LISTS[0]}: no such folder; the data root must hold {VIDEOS}/ and {LISTS[0]}/")
+def read(about: Description, root: Path) -> Listing:
+    """Read lists of HMDB51's layout. Raises InputError, naming file and line."""
+    folder = lists.folder_of(about, root)
     names = [name for name in lists.names_in(folder) if _FILE.fullmatch(name)]
     if not names:
         raise InputError(f"{folder}: holds no <class>_test_split1.txt; take the list files as published")
-    classes = sorted({_FILE.fullmatch(name)["class"] for name in names})
+    classes = lists.class_order(about, {_FILE.fullmatch(name)["class"] for name in names}, folder)
     numbers = sorted({int(_FILE.fullmatch(name)["number"]) for name in names})
-    videos = lists.Folder(root, VIDEOS)
-    splits, hashes, digests = {}, {}, {}
+    videos = lists.Folder(root, about.videos)
+    splits, said, digests = {}, {}, {}
     for number in numbers:
-        train, test, said = lists.Entries(), lists.Entries(), []
+        train, test, lines = lists.Entries(), lists.Entries(), []
         for label, class_name in enumerate(classes):
             file = lists.read(folder / f"{class_name}_test_split{number}.txt")
             digests[file.path.name] = file.sha256
             _read(file, class_name, label, videos, train, test)
-            said += [f"{class_name}/{line}" for _, line in file.lines]
+            lines += [f"{class_name}/{line}" for _, line in file.lines]
         splits[number] = lists.split_of(train, test, folder, number)
-        hashes[f"split{number}"] = lists.canonical_hash(said)
-    videos.check()
-    return Dataset(
-        name="hmdb51",
-        root=root,
-        classes=tuple(classes),
-        splits=splits,
-        lists=digests,
-        scope=lists.scope("hmdb51", root, hashes),
-    )
+        said[f"split{number}"] = lists.canonical_hash(lines)
+    return Listing(tuple(classes), splits, digests, said, videos.absent)
 
 
 def _read(file: lists.ListFile, class_name: str, label: int, videos: lists.Folder, train, test) -> None:
@@ -54,7 +41,9 @@ def _read(file: lists.ListFile, class_name: str, label: int, videos: lists.Folde
         if not match:
             raise file.fault(number, f"{line!r} is not a video's name and a flag 0, 1 or 2")
         if "/" in match["name"] or not lists.is_plain(match["name"]):
-            raise file.fault(number, f"{match['name']!r} is not the name of a video inside {VIDEOS}/{class_name}/")
+            raise file.fault(
+                number, f"{match['name']!r} is not the name of a video inside {videos.folder}/{class_name}/"
+            )
         if match["name"] in seen:
             raise file.fault(number, f"{match['name']!r} is named a second time (first on line {seen[match['name']]})")
         seen[match["name"]] = number

@@ -1,97 +1,79 @@
-"""Kinetics-400: kinetics400/annotations/{train,val}.csv, and videos <youtube_id>_<start>_<end>.mp4 anywhere below kinetics400/.
+"""The layout of Kinetics: {train,val}.csv, and videos <youtube_id>_<start>_<end>.mp4 anywhere below the folder of videos.
 
-The annotation files are those published (label, youtube_id, time_start, time_end, split; further columns do not matter).
-They may also lie in kinetics400/ itself, and be called validate.csv, kinetics-400_train.csv or kinetics_train.csv. A video
-is known by its name alone, seconds in six digits: whether it lies in train/class name/, train/class_name/ or in train/
-itself, and with which usual extension, does not matter.
+The annotation files are those published (label, youtube_id, time_start, time_end, split; further columns do not matter), in
+any of the folders of `lists`. They may be called validate.csv, kinetics-400_train.csv or kinetics_train.csv, too. A video is
+known by its name alone, seconds in six digits: whether it lies in train/class name/, train/class_name/ or in train/ itself,
+and with which usual extension, does not matter.
 """
 
 import csv
 import re
 from pathlib import Path
 
-from suite.datasets import Dataset, Split, Video, lists
+from suite.datasets import Absent, Description, Listing, Video, lists
 from suite.errors import InputError
 
-VIDEOS = "kinetics400"
 COLUMNS = ("label", "youtube_id", "time_start", "time_end", "split")
 # What the training list, and the validation list, which is the test list here, call themselves.
 SIDES = {"train": ("train",), "val": ("val", "validate", "validation")}
-# More of either list missing than this, and the data are a subset.
-MISSING_SHARE = 0.1
-# How many folders deep below kinetics400/ a video may lie: split, class.
+# How many folders deep below the folder of videos a video may lie: split, class.
 _DEPTH = 2
 _ID = re.compile(r"[\w-]+", re.ASCII)
 
 
-def load(root: Path) -> Dataset:
-    """Read Kinetics-400 from its annotation files: split 1 trains on the training list and tests on the validation list.
+def read(about: Description, root: Path) -> Listing:
+    """Read annotation files: split 1 trains on the training list and tests on the validation list.
 
-    Videos that are not there are left out of the split and counted in `missing`, since nobody has all of them. Data with the
-    complete official lists stay "full" as long as at most a tenth of each list is missing: the hosted copy lacks 2 % of the
-    training list, downloads of 2018 and 2019 lacked 6 to 9 %, and the dataset's authors call 10 % usual (issues
-    cvdfoundation/kinetics-dataset#51, activitynet/ActivityNet#38, google-deepmind/kinetics-i3d#51), so that published numbers
-    come from such copies. With more missing, or other lists, they are a "subset". The validation list is known by its
-    content, the training list by its number of entries.
-
-    Raises InputError, naming file and line, on a malformed list, and if not one video of a list is there.
+    The validation list is known by its content, the training list by its number of entries. Raises InputError, naming file
+    and line, on a malformed list.
     """
-    folder = root / VIDEOS
+    folder = root / about.videos
     if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder; the data root must hold {VIDEOS}/ with videos and annotations/")
-    files = {side: lists.read(_annotations(folder, side)) for side in SIDES}
+        raise InputError(
+            f"{folder}: no such folder; the data root must hold {about.videos}/ with videos and annotations/"
+        )
+    files = {side: lists.read(_annotations(about, root, side)) for side in SIDES}
     rows = {side: list(_rows(file, SIDES[side])) for side, file in files.items()}
-    # In the order of the published label map, which is sorted.
-    classes = sorted({label for _, label, _ in rows["train"]})
+    # Sorted, as the published label map.
+    classes = lists.class_order(about, {label for _, label, _ in rows["train"]}, files["train"].path)
     labels = {name: label for label, name in enumerate(classes)}
-    there = lists.videos_below(root, VIDEOS, _DEPTH)
+    there = lists.videos_below(root, about.videos, _DEPTH)
     listed: dict[str, lists.Entries] = {}
+    absent: dict[str, Absent] = {}
     for side, file in files.items():
         listed[side] = lists.Entries()
         for number, label, stem in rows[side]:
             if label not in labels:
                 raise file.fault(number, f"class {label!r} is not in {files['train'].path.name}")
-            path = there.get(stem, "")
-            listed[side].add(Video(f"{label}/{stem}", path, labels[label], stem.rsplit("_", 2)[0]), file, number)
-    whole = lists.split_of(listed["train"], listed["val"], folder, 1)
-    train, test = (tuple(video for video in videos if video.path) for videos in (whole.train, whole.test))
-    for side, found in (("train", train), ("val", test)):
-        if not found:
-            raise InputError(
-                f"{folder}: not one video that {files[side].path.name} names is there (such as {rows[side][0][2]}.mp4); "
-                f"check the data root and the videos' names"
-            )
+            video = Video(f"{label}/{stem}", there.get(stem, ""), labels[label], stem.rsplit("_", 2)[0])
+            listed[side].add(video, file, number)
+            if stem not in there:
+                absent[video.name] = Absent(folder / f"{stem}.mp4", file.place(number))
+    split = lists.split_of(listed["train"], listed["val"], folder, 1)
     said = {
-        "train_entries": len(whole.train),
+        "train_entries": len(split.train),
         "classes": len(classes),
         "val": lists.canonical_hash(f"{label} {stem}" for _, label, stem in rows["val"]),
     }
-    scope = lists.scope("kinetics400", root, said)
-    sides = ((train, whole.train), (test, whole.test))
-    if scope == "full" and any(len(named) - len(found) > MISSING_SHARE * len(named) for found, named in sides):
-        scope = "subset"
-    return Dataset(
-        name="kinetics400",
-        root=root,
+    return Listing(
         classes=tuple(classes),
-        splits={1: Split(train, test)},
+        splits={1: split},
         lists={file.path.name: file.sha256 for file in files.values()},
-        scope=scope,
-        missing=len(whole.train) + len(whole.test) - len(train) - len(test),
+        said=said,
+        absent=absent,
+        parts={files["train"].path.name: split.train, files["val"].path.name: split.test},
     )
 
 
-def _annotations(folder: Path, side: str) -> Path:
+def _annotations(about: Description, root: Path, side: str) -> Path:
     """The annotation file of a side. InputError if there is none, or more than one."""
-    name = re.compile(rf"(kinetics([-_]?400)?[-_])?({'|'.join(SIDES[side])})\.csv")
-    places = (folder / "annotations", folder)
+    name = re.compile(rf"(kinetics([-_]?\d{{3}})?[-_])?({'|'.join(SIDES[side])})\.csv")
+    places = [root / folder for folder in about.lists or (about.videos,)]
     found = [
         place / entry for place in places if place.is_dir() for entry in lists.names_in(place) if name.fullmatch(entry)
     ]
     if not found:
-        raise InputError(
-            f"{folder / 'annotations' / f'{side}.csv'}: no such file; take the annotation files as published"
-        )
+        raise InputError(f"{places[0] / f'{side}.csv'}: no such file; take the annotation files as published")
     if len(found) > 1:
         raise InputError(f"{found[0]}: there is {found[1]} too; keep one annotation file for each split")
     return found[0]

@@ -4,18 +4,15 @@ import hashlib
 import os
 import re
 import stat
-import tomllib
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from suite.datasets import Split, Video
+from suite.datasets import Absent, Description, Split, Video
 from suite.errors import InputError
 from suite.files import open_regular
 
-OFFICIAL = Path(__file__).with_name("official.toml")
-SYNTHETIC = "SYNTHETIC.json"
 # What files are taken for videos where no list names them, and for frames in a folder of frames.
 VIDEO_EXTENSIONS = frozenset(
     (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ogv", ".webm", ".wmv", ".flv", ".3gp")
@@ -37,6 +34,10 @@ class ListFile:
     path: Path
     lines: list[tuple[int, str]]
     sha256: str
+
+    def place(self, number: int) -> str:
+        """Where line `number` stands."""
+        return f"{self.path.name}, line {number}"
 
     def fault(self, number: int, problem: str) -> InputError:
         """The error for a fault on line `number`."""
@@ -71,6 +72,36 @@ def text_hash(content: bytes, published_end: bytes = b"\n") -> str:
     """sha256 of a text file: that of its published bytes, also if its line ends were changed or it got a byte order mark."""
     text = content.removeprefix(b"\xef\xbb\xbf").replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     return hashlib.sha256(text.replace(b"\n", published_end)).hexdigest()
+
+
+def home(about: Description, root: Path) -> Path:
+    """The folder of a dataset's list files: the first that is there of those that they may lie in, or else the first.
+
+    Raises InputError where its description names none.
+    """
+    if not about.lists:
+        raise InputError(f"{about.name}: its layout reads list files; name their folders under `lists` in its TOML")
+    return next((root / name for name in about.lists if (root / name).is_dir()), root / about.lists[0])
+
+
+def folder_of(about: Description, root: Path) -> Path:
+    """The same. Raises InputError where it, or the folder of the videos, is not there."""
+    found = home(about, root)
+    for needed in (root / about.videos, found):
+        if not needed.is_dir():
+            raise InputError(f"{needed}: no such folder; the data root must hold {about.videos}/ and {about.lists[0]}/")
+    return found
+
+
+def class_order(about: Description, found: Collection[str], where: Path) -> list[str]:
+    """The classes that lists name, in the order that the description gives, or else sorted.
+
+    Raises InputError for a class that the description does not name.
+    """
+    for name in sorted(found) if about.class_names else ():
+        if name not in about.class_names:
+            raise InputError(f"{where}: class {name!r} is not among the `classes` of {about.name}; mend either")
+    return [name for name in about.class_names or sorted(found) if name in found]
 
 
 def is_plain(name: str) -> bool:
@@ -118,32 +149,21 @@ class Folder:
     """
 
     def __init__(self, root: Path, folder: str) -> None:
-        self._root, self._folder = root, folder
+        self._root, self.folder = root, folder
         self._listings: dict[str, dict[str, list[str]]] = {}
-        self.absent: list[tuple[str, ListFile, int]] = []
+        # What was looked for in vain, by name.
+        self.absent: dict[str, Absent] = {}
 
     def find(self, name: str, file: ListFile, number: int) -> str:
-        """Path from the root of the video `name`; one that is not there is noted for `check`."""
-        matches = list(self._matches(self._folder, name.split("/"), ()))
+        """Path from the root of the video `name`; one that is not there is noted in `absent`."""
+        matches = list(self._matches(self.folder, name.split("/"), ()))
         if len(matches) > 1:
             ranked = sorted((not filled(self._root / path), closeness, path) for path, closeness in matches)
             matches = [(ranked[0][2], ())] if ranked[0][:2] < ranked[1][:2] else []
         if not matches:
-            self.absent.append((name, file, number))
-            return f"{self._folder}/{name}"
+            self.absent.setdefault(name, Absent(self._root / self.folder / name, file.place(number)))
+            return f"{self.folder}/{name}"
         return matches[0][0]
-
-    def check(self) -> None:
-        """InputError if any video asked for is absent: names the first and says how many there are."""
-        if not self.absent:
-            return
-        name, file, number = self.absent[0]
-        count = len({absent[0] for absent in self.absent})
-        raise InputError(
-            f"{self._root / self._folder / name}: no such video, named in {file.path.name}, line {number} "
-            f"({count} of the videos in the lists {'is' if count == 1 else 'are'} absent); "
-            f"complete the data or shorten the lists"
-        )
 
     def _matches(self, folder: str, parts: list[str], closeness: tuple) -> Iterator[tuple[str, tuple[int, ...]]]:
         """Every path below `folder` that a name may mean, with how close each of its parts is: 0 exact, 1, 2."""
@@ -314,11 +334,3 @@ def frame_number(name: str) -> tuple:
 def canonical_hash(entries: Iterable[str]) -> str:
     """sha256 of what lists say, whatever their order, blanks and line ends: sorted entries, single blanks."""
     return hashlib.sha256("\n".join(sorted(" ".join(entry.split()) for entry in entries)).encode()).hexdigest()
-
-
-def scope(name: str, root: Path, said: dict) -> str:
-    """ "synthetic", "full" or "subset": what the data at `root` are, by what their lists say (hashes, counts)."""
-    if (root / SYNTHETIC).exists():
-        return "synthetic"
-    official = tomllib.loads(OFFICIAL.read_text(encoding="utf-8"))[name]
-    return "full" if said == official else "subset"

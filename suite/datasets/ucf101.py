@@ -1,32 +1,35 @@
-"""UCF101: UCF-101/<Class>/*.avi and ucfTrainTestlist/{classInd,trainlist0N,testlist0N}.txt."""
+"""The layout of UCF101: <videos>/<Class>/*.avi and <lists>/{classInd,trainlist0N,testlist0N}.txt, with any number of splits.
+
+Where the description names the classes, classInd.txt need not be there.
+"""
 
 import re
 from pathlib import Path
 
-from suite.datasets import Dataset, Video, lists
+from suite.datasets import Description, Listing, Video, lists
 from suite.errors import InputError
 
-VIDEOS = "UCF-101"
-LISTS = "ucfTrainTestlist"
-# Of its list files as published.
+# Of the list files as published.
 LINE_END = b"\r\n"
+CLASSES = "classInd.txt"
 _LINE = re.compile(r"(?P<name>\S.*?\.\w+)(?:\s+(?P<label>\d+))?")
+_LIST = re.compile(r"(?:train|test)list(\d{2,3})\.txt")
 _GROUP = re.compile(r"_(g\d+)_c\d+\.\w+$")
 
 
-def load(root: Path) -> Dataset:
-    """Read UCF101 from its official layout. Raises InputError, naming file and line."""
-    folder = root / LISTS
-    for needed in (VIDEOS, LISTS):
-        if not (root / needed).is_dir():
-            raise InputError(f"{root / needed}: no such folder; the data root must hold {VIDEOS}/ and {LISTS}/")
-    numbers = [number for number in (1, 2, 3) if any((folder / name).exists() for name in _names(number))]
+def read(about: Description, root: Path) -> Listing:
+    """Read lists of UCF101's layout. Raises InputError, naming file and line."""
+    folder = lists.folder_of(about, root)
+    numbers = sorted({int(found[1]) for name in lists.names_in(folder) if (found := _LIST.fullmatch(name))} - {0})
     if not numbers:
         raise InputError(f"{folder / 'trainlist01.txt'}: no such file; take the list files as published")
-    class_file = lists.read(folder / "classInd.txt", LINE_END)
-    classes = _classes(class_file)
-    videos = lists.Folder(root, VIDEOS)
-    files, splits = [class_file], {}
+    files, splits = [], {}
+    if about.class_names and not (folder / CLASSES).exists():
+        classes = list(about.class_names)
+    else:
+        files.append(lists.read(folder / CLASSES, LINE_END))
+        classes = _classes(files[0])
+    videos = lists.Folder(root, about.videos)
     for number in numbers:
         sides = []
         for name in _names(number):
@@ -34,15 +37,12 @@ def load(root: Path) -> Dataset:
             sides.append(_entries(file, classes, videos, labelled=name.startswith("train")))
             files.append(file)
         splits[number] = lists.split_of(*sides, folder, number)
-    videos.check()
-    hashes = {file.path.name: lists.canonical_hash(line for _, line in file.lines) for file in files}
-    return Dataset(
-        name="ucf101",
-        root=root,
+    return Listing(
         classes=tuple(classes),
         splits=splits,
         lists={file.path.name: file.sha256 for file in files},
-        scope=lists.scope("ucf101", root, hashes),
+        said={file.path.name: lists.canonical_hash(line for _, line in file.lines) for file in files},
+        absent=videos.absent,
     )
 
 
@@ -75,13 +75,13 @@ def _entries(file: lists.ListFile, classes: list[str], videos: lists.Folder, lab
             )
         name = match["name"]
         if name.count("/") != 1 or not lists.is_plain(name):
-            raise file.fault(number, f"{name!r} is not Class/video.avi inside {VIDEOS}/")
+            raise file.fault(number, f"{name!r} is not Class/video.avi inside {videos.folder}/")
         class_name, _, file_name = name.partition("/")
         if class_name not in labels:
-            raise file.fault(number, f"class {class_name!r} is not in classInd.txt")
+            raise file.fault(number, f"class {class_name!r} is not in {CLASSES}")
         label = labels[class_name]
         if match["label"] and int(match["label"]) != label + 1:
-            raise file.fault(number, f"label {match['label']} is not that of {class_name}, {label + 1} in classInd.txt")
+            raise file.fault(number, f"label {match['label']} is not that of {class_name}, {label + 1} in {CLASSES}")
         found = _GROUP.search(file_name)
         if not found:
             raise file.fault(number, f"{file_name!r} has no group and clip number (..._g01_c01.avi)")

@@ -1,27 +1,28 @@
-"""YUPENN dynamic scenes: YUPENN/<Class>/<video>, 14 classes of 30 videos. No list files: the folders are the list.
+"""The layout of YUPENN dynamic scenes: <videos>/<Class>/<video>. No list files: the folders are the list.
 
 A video is a file with any usual extension, or a folder of its frames (jpg or png, in the order of their numbers).
 """
 
 from pathlib import Path
 
-from suite.datasets import Dataset, Split, Video, lists
+from suite.datasets import Description, Listing, Split, Video, lists
 from suite.errors import InputError
 
-VIDEOS = "YUPENN"
 
+def read(about: Description, root: Path) -> Listing:
+    """Read the folders: one split without training videos, since the probe leaves out one test video at a time.
 
-def load(root: Path) -> Dataset:
-    """Read YUPENN from its folders: one split without training videos, since the probe leaves out one test video at a time.
-
-    Classes are in the order of their folders' names, videos of a class in that of the numbers in theirs. The data count as
-    full with 14 classes of 30 videos each, whatever the folders are called. Raises InputError for a class with fewer than
-    two videos (left out, it could not be learnt), or a video that is there twice, which would be its own neighbour.
+    Classes are in the order of their folders' names, videos of a class in that of the numbers in theirs. What is said is how
+    many of each there are, whatever the folders are called. Raises InputError for a class with fewer than two videos (left
+    out, it could not be learnt), or a video that is there twice, which would be its own neighbour.
     """
-    folder = root / VIDEOS
+    folder = root / about.videos
     if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder; the data root must hold {VIDEOS}/ with a folder for each class")
-    classes = [name for name in lists.names_in(folder) if (folder / name).is_dir()]
+        raise InputError(
+            f"{folder}: no such folder; the data root must hold {about.videos}/ with a folder for each class"
+        )
+    found = [name for name in lists.names_in(folder) if (folder / name).is_dir()]
+    classes = lists.class_order(about, found, folder)
     if len(classes) < 2:
         raise InputError(f"{folder}: holds {len(classes)} class folders; it must hold one for each of the classes")
     videos, counts = [], []
@@ -39,14 +40,7 @@ def load(root: Path) -> Dataset:
                 raise InputError(f"{folder / class_name / name}: is there as {other!r} too; keep one of them")
             path = f"{class_name}/{name}"
             full_name = lists.printable(path)
-            videos.append(Video(full_name, f"{VIDEOS}/{path}", label, full_name))
+            videos.append(Video(full_name, f"{about.videos}/{path}", label, full_name))
         counts.append(len(names))
     said = {"classes": len(classes), "videos_of_a_class": sorted(set(counts))}
-    return Dataset(
-        name="yupenn",
-        root=root,
-        classes=tuple(map(lists.printable, classes)),
-        splits={1: Split((), tuple(videos))},
-        lists={},
-        scope=lists.scope("yupenn", root, said),
-    )
+    return Listing(tuple(map(lists.printable, classes)), {1: Split((), tuple(videos))}, {}, said)

@@ -52,8 +52,8 @@ def aslan(job: Job) -> dict:
     from suite.datasets import aslan
     from suite.evaluation import similarity
 
-    features = _by_name(job)
-    folds = aslan.pairs(job.roots["aslan"])
+    features, name = _by_name(job), job.config["dataset"]
+    folds = aslan.pairs(job.roots[name], name)
     readable = [[pair for pair in fold if pair.first in features and pair.second in features] for fold in folds]
     found = similarity.score(features, readable, floor=job.config["floor"], c=job.config["svm_c"])
     hits = [[int(right) for right in fold] for fold in found.right]

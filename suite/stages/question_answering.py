@@ -22,7 +22,7 @@ class _Questions:
         self.data = Data(job, job.config["dataset"])
         there = {video.name for video in self.data.dataset.videos()}
         self.parts, self.counts = {}, {}
-        for part, questions in activitynet_qa.questions(self.data.root).items():
+        for part, questions in activitynet_qa.questions(self.data.root, job.config["dataset"]).items():
             listed, _ = activitynet_qa.askable(questions, there)
             asked, _ = activitynet_qa.askable(listed, self.data.frames)
             if not asked:

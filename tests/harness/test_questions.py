@@ -48,7 +48,7 @@ class World:
         self.config = {"dataset": "activitynet-qa", "seed": 0, "video": video, "question_answering": settings}
 
     def path(self, video: str) -> Path:
-        (path,) = (self.roots["activitynet-qa"] / activitynet_qa.VIDEOS).rglob(f"*{video}.avi")
+        (path,) = (self.roots["activitynet-qa"] / "activitynet-qa/videos").rglob(f"*{video}.avi")
         return path
 
     def keep(self, part: str, wanted) -> None:
@@ -56,7 +56,7 @@ class World:
         root = self.roots["activitynet-qa"]
         kept = {question.id for question in activitynet_qa.questions(root)[part] if wanted(question)}
         for kind in "qa":
-            path = root / activitynet_qa.LISTS / f"{part}_{kind}.json"
+            path = root / "activitynet-qa" / f"{part}_{kind}.json"
             entries = json.loads(path.read_text(encoding="utf-8"))
             path.write_text(json.dumps([e for e in entries if e["question_id"] in kept]), encoding="utf-8")
 

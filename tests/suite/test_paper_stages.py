@@ -84,12 +84,12 @@ def fewer_questions(root: Path) -> None:
         videos = list(dict.fromkeys(question.video for question in questions))
         kept = {question.id for question in questions if question.video in videos[: ASKED[part]]}
         for kind in "qa":
-            path = root / activitynet_qa.LISTS / f"{part}_{kind}.json"
+            path = root / "activitynet-qa" / f"{part}_{kind}.json"
             entries = json.loads(path.read_text(encoding="utf-8"))
             entries = [entry for entry in entries if entry["question_id"] in kept]
             path.write_text(json.dumps(entries), encoding="utf-8")
         for video in videos[: ABSENT.get(part, 0)]:
-            (path,) = (root / activitynet_qa.VIDEOS).rglob(f"*{video}.avi")
+            (path,) = (root / "activitynet-qa/videos").rglob(f"*{video}.avi")
             path.unlink()
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from suite import datasets, recipe, settings
+from suite import recipe, settings
 from suite.errors import InputError
 from suite.video import flow
 
@@ -158,7 +158,14 @@ CANNOT_WORK = [
     ("vcop", "paper.holdout.ucf102", "videos = 1", "ucf102"),
     ("vcop", "paper.synthetic", "height = 0", "settings.synthetic.height = 0"),
     ("vcop", "paper.pretraining.vcop", 'dataset = "ucf102"', "settings.pretraining.vcop.dataset = 'ucf102'"),
-    ("vcop", "paper.pretraining.vcop", "split = 4", "settings.pretraining.vcop.split = 4"),
+    ("vcop", "paper.pretraining.vcop", "split = 4", "split 4 of ucf101 has no training videos; it has split 1, 2, 3"),
+    ("vcop", "paper.pretraining.vcop", "split = 0", "settings.pretraining.vcop.split = 0"),
+    (
+        "vcop",
+        "paper.pretraining.vcop",
+        'dataset = "ucf102"',
+        "unknown dataset 'ucf102'; choose one of activitynet-qa, aslan,",
+    ),
     ("vcop", "paper.pretraining.vcop", 'pretext = "guessing"', "settings.pretraining.vcop"),
     ("vcop", "paper.pretraining.vcop", 'start = "vcop"', "pretraining.vcop starts from itself"),
     ("vcop", "paper.pretraining.vcop", 'start = "nothing"', "needs the pretraining 'nothing', which is not there"),
@@ -261,7 +268,6 @@ def test_what_stands_beside_the_settings(tmp_path, line, words):
 
 
 def test_what_the_schema_repeats_is_what_it_repeats():
-    assert settings.Dataset.__args__ == datasets.NAMES
     assert settings.SMALLEST_FLOW == flow.SMALLEST_FRAME
 
 

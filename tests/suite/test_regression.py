@@ -152,7 +152,7 @@ def test_every_recipe_has_a_slice_whose_parts_come_longest_first(paper):
     assert set(PAPERS) == set(recipe.papers())
     costs = list(regression.parts(paper).values())
     assert costs == sorted(costs, reverse=True)
-    assert set(regression.datasets(paper)) <= set(datasets.NAMES)
+    assert set(regression.datasets(paper)) <= set(datasets.names())
 
 
 # ------------------------------------------------------------------------------------------------ mas

@@ -7,40 +7,36 @@ since colour, size and place are drawn at random. Scenes (YUPENN) are moving tex
 
 import json
 import os
+import zlib
 from collections.abc import Callable
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from pathlib import Path
+from types import ModuleType
 
-from suite.datasets import lists
-from suite.datasets.synthetic import actions, pairs, questions, textures
+from suite import datasets, elsewhere
+from suite.datasets.description import Description, built_in
 from suite.datasets.synthetic.drawing import VERSION, Settings, encode
 from suite.errors import InputError
 
-# By dataset: what plans its videos under a root, and what knows how many there will be.
-_MADE = {
-    "ucf101": (actions.ucf101_plan, actions.ucf101_sizes),
-    "hmdb51": (actions.hmdb51_plan, actions.hmdb51_sizes),
-    "kinetics400": (actions.kinetics400_plan, actions.kinetics400_sizes),
-    "aslan": (pairs.plan, pairs.sizes),
-    "yupenn": (textures.plan, textures.sizes),
-    "activitynet-qa": (questions.plan, questions.sizes),
-}
+# Frames of a video on average, for estimates only.
+FRAMES = 41
 
 
 def generate(name: str, root: Path, settings: dict, progress: Callable[[int, int], None]) -> None:
-    """Write the synthetic counterpart of a dataset (any of `suite.datasets.NAMES`) under `root`, in its official layout.
+    """Write the synthetic counterpart of a dataset under `root`, in the dataset's layout.
 
     Args:
         settings: any of the fields of `Settings`.
         progress: called with (videos done, videos in all).
 
     The list files come last, so that a folder left half written does not load; YUPENN, which has none, is made under
-    another name and renamed. Raises InputError on a wrong setting.
+    another name and renamed. Raises InputError on a wrong setting, and for a dataset without a counterpart.
     """
     root, chosen = Path(root), _settings(settings)
-    if name not in _MADE:
-        raise InputError(f"no synthetic counterpart of dataset {name!r}; there are: {', '.join(_MADE)}")
-    planned = _MADE[name][0](root, chosen)
+    about, generator = _generator(name)
+    # Two datasets of one kind show different videos.
+    own = chosen if built_in(name) else replace(chosen, seed=zlib.crc32(f"{name} {chosen.seed}".encode()))
+    planned = generator.plan(about, root, own)
     root.mkdir(parents=True, exist_ok=True)
     _mark(root, name, chosen)
     for done, scene in enumerate(planned.scenes):
@@ -51,9 +47,28 @@ def generate(name: str, root: Path, settings: dict, progress: Callable[[int, int
     progress(len(planned.scenes), len(planned.scenes))
 
 
-def sizes(name: str) -> tuple[dict[int, tuple[int, int]], int]:
-    """How many training and test videos each split of a generated dataset has, and how many classes, without making it."""
-    return _MADE[name][1]()
+def sizes(name: str) -> tuple[dict[int, tuple[int, int]], tuple[str, ...]]:
+    """How many training and test videos each split of a generated dataset has, and its classes, without making it.
+
+    Raises InputError for a dataset without a counterpart.
+    """
+    about, generator = _generator(name)
+    return generator.sizes(about)
+
+
+def _generator(name: str) -> tuple[Description, ModuleType]:
+    about = datasets.describe(name)
+    if about.synthetic is None:
+        raise InputError(
+            f"{name}: nothing generates data in its place (its TOML names no `synthetic`); give --data-root DIR"
+        )
+    found = elsewhere.module(about.synthetic, "suite.datasets.synthetic")
+    for needed in ("plan", "sizes"):
+        if not hasattr(found, needed):
+            raise InputError(
+                f"synthetic {about.synthetic!r} of {name}: has no {needed}(description, ...); see docs/bring-a-dataset.md"
+            )
+    return about, found
 
 
 def _settings(settings: dict) -> Settings:
@@ -75,7 +90,7 @@ def _settings(settings: dict) -> Settings:
 
 def _mark(root: Path, name: str, settings: Settings) -> None:
     """Note in the root that its data are synthetic, and what made them."""
-    path = root / lists.SYNTHETIC
+    path = root / datasets.SYNTHETIC
     content = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     content[name] = {"version": VERSION, **asdict(settings)}
     beside = path.with_name(f"{path.name}.{os.getpid()}")

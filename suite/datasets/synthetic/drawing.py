@@ -6,9 +6,13 @@ Frames are made in planar YUV 4:2:0, the codec's own format: uint8 [T, H * 3 / 2
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
+
+from suite.datasets import Description
+
+Kind = TypeVar("Kind")
 
 # Raised whenever the same settings give other videos.
 VERSION = 1
@@ -60,6 +64,17 @@ class Plan(NamedTuple):
 
     scenes: list[Scene]
     write_lists: Callable[[], None]
+
+
+def by_class(about: Description, kinds: dict[str, Kind], most: int = 0) -> dict[str, Kind]:
+    """What makes the videos of each class, by the class's name: of as many classes as the dataset has, and there are kinds.
+
+    Args:
+        kinds: by the name that a class has where the description names none.
+        most: no more than so many; 0 takes all.
+    """
+    names = about.class_names or tuple(kinds)[: about.class_count]
+    return dict(list(zip(names, kinds.values(), strict=False))[: most or None])
 
 
 def write(path: Path, lines: Iterable[str]) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from suite.datasets import aslan
+from suite.datasets import Description, aslan
 from suite.datasets.synthetic.drawing import VERSION, Look, Plan, Scene, Settings, cover, in_disc, painted, write
 from suite.errors import InputError
 
@@ -146,7 +146,7 @@ ACTIONS: dict[str, Callable[[np.ndarray, float], tuple]] = {
 }
 
 
-def plan(root: Path, settings: Settings) -> Plan:
+def plan(about: Description, root: Path, settings: Settings) -> Plan:
     """The videos of all actions, and the text form of the View-2 list. InputError for fewer classes than all."""
     if settings.classes not in (0, len(ACTIONS)):
         raise InputError(f"synthetic aslan: its ten folds need all {len(ACTIONS)} actions; leave classes at 0")
@@ -154,19 +154,19 @@ def plan(root: Path, settings: Settings) -> Plan:
     for action, path in enumerate(ACTIONS.values()):
         for index in range(VIDEOS_OF_ACTION):
             own = [VERSION, settings.seed, 8, action, index, 1]
-            place = root / aslan.VIDEOS / "ASLAN_AVI" / f"{_sample(action, index):04d}.avi"
+            place = root / about.videos / "ASLAN_AVI" / f"{_sample(action, index):04d}.avi"
             scenes.append(Scene(place, partial(_draw, path, own, settings)))
 
     def write_lists() -> None:
         lines = (line for fold in range(aslan.FOLDS) for line in _fold(fold, settings))
-        write(root / aslan.VIDEOS / aslan.TEXT, lines)
+        write(root / about.videos / aslan.TEXT, lines)
 
     return Plan(scenes, write_lists)
 
 
-def sizes() -> tuple[dict[int, tuple[int, int]], int]:
+def sizes(about: Description) -> tuple[dict[int, tuple[int, int]], tuple[str, ...]]:
     """No training videos, all as test videos, one class: see `suite.datasets.aslan`."""
-    return {1: (0, len(ACTIONS) * VIDEOS_OF_ACTION)}, 1
+    return {1: (0, len(ACTIONS) * VIDEOS_OF_ACTION)}, ("unlabelled",)
 
 
 def _sample(action: int, index: int) -> int:

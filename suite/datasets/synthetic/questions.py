@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from suite.datasets import activitynet_qa
+from suite.datasets import Description, lists
 from suite.datasets.activitynet_qa import TYPES
 from suite.datasets.synthetic.drawing import FLICKER, NOISE, VERSION, Plan, Scene, Settings, cover, write
 from suite.errors import InputError
@@ -87,7 +87,7 @@ class _Story:
     asked: str
 
 
-def plan(root: Path, settings: Settings) -> Plan:
+def plan(about: Description, root: Path, settings: Settings) -> Plan:
     """The videos and questions of all parts. InputError for a number of classes: there is one."""
     if settings.classes not in (0, 1):
         raise InputError("synthetic activitynet-qa: its videos have no classes; leave classes at 0")
@@ -101,7 +101,7 @@ def plan(root: Path, settings: Settings) -> Plan:
             own = [VERSION, settings.seed, 13, number, index, 1]
             # As YouTube makes its identifiers: 64 bits in 11 characters.
             name = base64.urlsafe_b64encode(np.random.default_rng([*own, 2]).bytes(8)).decode().rstrip("=")
-            path = root / activitynet_qa.VIDEOS / folder / f"{prefix}{name}.avi"
+            path = root / about.videos / folder / f"{prefix}{name}.avi"
             scenes.append(Scene(path, partial(_draw, story, own, settings)))
             for place, (kind, text, answer) in enumerate(_questions(story, wordings), start=1):
                 identifier = f"v_{name}_{place}"
@@ -110,14 +110,14 @@ def plan(root: Path, settings: Settings) -> Plan:
 
     def write_lists() -> None:
         for name, entries in rows.items():
-            write(root / activitynet_qa.LISTS / f"{name}.json", [json.dumps(entries)])
+            write(lists.home(about, root) / f"{name}.json", [json.dumps(entries)])
 
     return Plan(scenes, write_lists)
 
 
-def sizes() -> tuple[dict[int, tuple[int, int]], int]:
+def sizes(about: Description) -> tuple[dict[int, tuple[int, int]], tuple[str, ...]]:
     """Training videos (of train and val) and test videos, and the one class: see `suite.datasets.activitynet_qa`."""
-    return {1: (VIDEOS["train"] + VIDEOS["val"], VIDEOS["test"])}, 1
+    return {1: (VIDEOS["train"] + VIDEOS["val"], VIDEOS["test"])}, ("video",)
 
 
 def _stories(part: str, seed: list[int]) -> list[_Story]:

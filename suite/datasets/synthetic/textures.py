@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from suite.datasets import yupenn
-from suite.datasets.synthetic.drawing import FLICKER, VERSION, Plan, Scene, Settings
+from suite.datasets import Description
+from suite.datasets.synthetic.drawing import FLICKER, VERSION, Plan, Scene, Settings, by_class
 from suite.errors import InputError
 
 VIDEOS_OF_CLASS = 6
@@ -233,24 +233,25 @@ SCENES: dict[str, Callable[[_Canvas], np.ndarray]] = {
 }
 
 
-def plan(root: Path, settings: Settings) -> Plan:
+def plan(about: Description, root: Path, settings: Settings) -> Plan:
     """6 videos of each class. InputError if there is a YUPENN already, which could be a real one."""
-    if (root / yupenn.VIDEOS).exists():
-        raise InputError(f"{root / yupenn.VIDEOS}: is there already; generate into another folder")
+    if (root / about.videos).exists():
+        raise InputError(f"{root / about.videos}: is there already; generate into another folder")
     # There is no list file that could come last, so the whole folder comes last.
-    beside = root / f"{yupenn.VIDEOS}.unfinished"
+    beside = root / f"{about.videos}.unfinished"
     scenes = []
-    for label, (class_name, paint) in enumerate(list(SCENES.items())[: settings.classes or None]):
+    for label, (class_name, paint) in enumerate(by_class(about, SCENES, settings.classes).items()):
         for index in range(VIDEOS_OF_CLASS):
             own = [VERSION, settings.seed, 10, label, index, 1]
             path = beside / class_name / f"{class_name}_{index + 1}.avi"
             scenes.append(Scene(path, partial(_draw, paint, own, settings)))
-    return Plan(scenes, lambda: beside.replace(root / yupenn.VIDEOS))
+    return Plan(scenes, lambda: beside.replace(root / about.videos))
 
 
-def sizes() -> tuple[dict[int, tuple[int, int]], int]:
-    """No training videos, all as test videos, and the number of classes."""
-    return {1: (0, len(SCENES) * VIDEOS_OF_CLASS)}, len(SCENES)
+def sizes(about: Description) -> tuple[dict[int, tuple[int, int]], tuple[str, ...]]:
+    """No training videos, all as test videos, and the classes."""
+    classes = tuple(by_class(about, SCENES))
+    return {1: (0, len(classes) * VIDEOS_OF_CLASS)}, classes
 
 
 def _draw(paint: Callable[[_Canvas], np.ndarray], own: list[int], settings: Settings) -> np.ndarray:

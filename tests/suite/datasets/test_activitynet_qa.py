@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -141,9 +142,7 @@ def test_no_video_of_a_part_is_an_error(tmp_path, part):
     root = write(tmp_path)
     for name, *_ in ROWS[part]:
         (root / "activitynet-qa" / "videos" / f"v_{name}.mp4").unlink(missing_ok=True)
-    message = (
-        rf"videos: not one video that {part}_q\.json asks about is there \(such as v_{ROWS[part][0][0]}\.mp4\); check"
-    )
+    message = rf"videos: not one video that {part}_q\.json names is there \(such as v_{ROWS[part][0][0]}\.mp4\); check"
     with pytest.raises(InputError, match=message):
         datasets.load("activitynet-qa", root)
 
@@ -239,7 +238,7 @@ def test_faults_are_named_with_file_and_entry(tmp_path, fault):
     root = write(tmp_path)
     for name, content in files.items():
         (root / "activitynet-qa" / f"{name}.json").write_text(json.dumps(content))
-    for read in (activitynet_qa.questions, activitynet_qa.load):
+    for read in (activitynet_qa.questions, partial(datasets.load, "activitynet-qa")):
         with pytest.raises(InputError, match=message) as error:
             read(root)
         assert str(root) in str(error.value)
@@ -301,7 +300,8 @@ def test_official_files(published):
     data = datasets.load("activitynet-qa", published)
     assert (data.scope, data.missing) == ("full", 0)
     split = data.splits[1]
-    assert datasets.official_sizes()["activitynet-qa"] == ({1: (len(split.train), len(split.test))}, len(data.classes))
+    about = datasets.describe("activitynet-qa")
+    assert (about.splits, about.class_count) == ({1: (len(split.train), len(split.test))}, len(data.classes))
     assert {video.name for video in split.test} == set(videos["test"])
 
 

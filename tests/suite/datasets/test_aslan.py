@@ -2,6 +2,7 @@
 
 import shutil
 from collections import Counter
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -90,7 +91,8 @@ def test_official_list(shared_data, tmp_path):
         (folder / "ASLAN_AVI" / f"{sample:04d}.avi").touch()
     data = datasets.load("aslan", tmp_path)
     assert data.scope == "full"
-    assert datasets.official_sizes()["aslan"] == ({1: (0, len(data.videos()))}, len(data.classes))
+    about = datasets.describe("aslan")
+    assert (about.splits, about.class_count) == ({1: (0, len(data.videos()))}, len(data.classes))
     folds = aslan.pairs(tmp_path)
     assert [len(fold) for fold in folds] == [600] * 10
     assert [sum(pair.same for pair in fold) for fold in folds] == [300] * 10
@@ -134,7 +136,7 @@ def test_faults_of_a_pair_are_named_with_their_place(tmp_path, form, fault):
     else:
         root = write(tmp_path, text=text_of(matrix))
         message = r"view2\.txt, " + message.format(f"line {2 * fold + row + 1}")
-    for read in (aslan.pairs, aslan.load):
+    for read in (aslan.pairs, partial(datasets.load, "aslan")):
         with pytest.raises(InputError, match=message) as error:
             read(root)
         assert ";" in str(error.value), "says what to do"
@@ -217,11 +219,11 @@ def test_a_line_for_an_absent_video_is_named(tmp_path):
     root = write(tmp_path, text=text_of(miniature()))
     for sample in (6, 30):
         (root / "ASLAN" / "ASLAN_AVI" / f"{sample:04d}.avi").unlink()
-    with pytest.raises(InputError, match=r"view2\.txt, line 4: sample 0006 is not among .* \(2 of 30 are absent\)"):
+    with pytest.raises(InputError, match=r"ASLAN/0006: no such video, named in view2\.txt, line 4 \(2 of"):
         datasets.load("aslan", root)
     (root / "ASLAN" / "view2.txt").unlink()
     scipy.io.savemat(root / "ASLAN" / "View2.mat", {"action_splits_pairs": miniature()})
-    with pytest.raises(InputError, match=r"View2\.mat, fold 2, row 2: sample 0006"):
+    with pytest.raises(InputError, match=r"ASLAN/0006: no such video, named in View2\.mat, fold 2, row 2 "):
         datasets.load("aslan", root)
 
 

@@ -32,7 +32,8 @@ def test_official_lists(official):
     assert data.classes[-1] == "wave"
     assert len(data.lists) == 153
     counted = {number: (len(split.train), len(split.test)) for number, split in data.splits.items()}
-    assert datasets.official_sizes()["hmdb51"] == (counted, len(data.classes))
+    about = datasets.describe("hmdb51")
+    assert (about.splits, about.class_count) == (counted, len(data.classes))
     assert datasets.present("hmdb51", official)
     for split in data.splits.values():
         assert (len(split.train), len(split.test)) == (3570, 1530)

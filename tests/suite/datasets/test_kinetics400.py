@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from suite import datasets
-from suite.datasets import lists
+from suite.datasets import description
 from suite.errors import InputError
 
 HEADER = "label,youtube_id,time_start,time_end,split"
@@ -217,10 +217,10 @@ def official(shared_data, tmp_path, monkeypatch) -> Path:
     (folder / "annotations" / "train.csv").write_text("\n".join(lines))
     for n in range(800):
         (folder / "train" / f"made-up-{n:03d}_000000_000010.mp4").touch()
-    facts = lists.OFFICIAL.read_text()
+    facts = (description.HOME / "kinetics400.toml").read_text()
     assert "train_entries = 246534\n" in facts
-    (tmp_path / "official.toml").write_text(facts.replace("train_entries = 246534", "train_entries = 800"))
-    monkeypatch.setattr(lists, "OFFICIAL", tmp_path / "official.toml")
+    (tmp_path / "kinetics400.toml").write_text(facts.replace("train_entries = 246534", "train_entries = 800"))
+    monkeypatch.setattr(description, "HOME", tmp_path)
     return tmp_path
 
 
@@ -229,8 +229,8 @@ def test_official_validation_list(official, shared_data):
     label_map = (shared_data / "official-lists" / "kinetics400" / "label_map_k400.txt").read_text().splitlines()
     assert list(data.classes) == [label.strip() for label in label_map]
     assert (data.scope, data.missing) == ("full", 0)
-    splits, classes = datasets.official_sizes()["kinetics400"]
-    assert (splits[1], classes) == ((246534, len(data.splits[1].test)), len(data.classes))
+    about = datasets.describe("kinetics400")
+    assert (about.splits[1], about.class_count) == ((246534, len(data.splits[1].test)), len(data.classes))
 
 
 @pytest.mark.parametrize(("side", "listed"), [("train", 800), ("val", 19906)])

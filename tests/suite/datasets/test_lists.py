@@ -140,7 +140,7 @@ def test_the_hash_of_a_list_is_that_of_its_published_bytes(lines, ended):
                 assert lists.text_hash(mark + text.replace(b"\n", end), published) == expected
 
 
-@pytest.mark.parametrize("name", datasets.NAMES)
+@pytest.mark.parametrize("name", datasets.names())
 def test_generated_lists_are_known_by_their_bytes(name, synthetic_root, probes_root):
     data = datasets.load(name, synthetic_root if name in ("ucf101", "hmdb51") else probes_root)
     files = [path for path in data.root.rglob("*") if path.name in data.lists]

@@ -17,7 +17,7 @@ from sklearn.preprocessing import StandardScaler
 
 from suite import datasets
 from suite.datasets import aslan, synthetic
-from suite.datasets.synthetic import actions, drawing, pairs
+from suite.datasets.synthetic import actions, drawing, pairs, ucf101
 from suite.errors import InputError
 from suite.video import decode, transforms
 
@@ -128,7 +128,7 @@ def test_objects_move_the_way_their_class_says(synthetic_root):
     distances = []
     for video in data.videos()[::9]:
         places = object_places(synthetic_root, video)
-        down, right = actions.UCF101_MOTIONS[data.classes[video.label]]
+        down, right = ucf101.MOTIONS[data.classes[video.label]]
         progress = places @ (down, right)
         assert np.all(np.diff(progress[:: max(1, len(progress) // 5)]) > 0), video.name
         across = places @ (right, -down)
@@ -183,7 +183,7 @@ def test_progress_counts_videos(tmp_path):
 @pytest.mark.parametrize(
     ("name", "settings", "message"),
     [
-        ("activitynet_qa", {}, "no synthetic counterpart of dataset 'activitynet_qa'"),
+        ("activitynet_qa", {}, "unknown dataset 'activitynet_qa'; choose one of activitynet-qa"),
         ("ucf101", {"hieght": 48}, "hieght = 48 is no setting"),
         ("ucf101", {"seed": "1"}, "seed = '1' is no setting"),
         ("ucf101", {"width": 63}, "63x48 is no frame size"),
@@ -198,11 +198,11 @@ def test_wrong_settings_write_nothing(tmp_path, name, settings, message):
     assert not (tmp_path / "data").exists()
 
 
-@pytest.mark.parametrize("name", datasets.NAMES)
+@pytest.mark.parametrize("name", datasets.names())
 def test_sizes_are_known_without_making_the_videos(synthetic_root, probes_root, name):
     data = datasets.load(name, synthetic_root if name in ("ucf101", "hmdb51") else probes_root)
     counted = {number: (len(split.train), len(split.test)) for number, split in data.splits.items()}
-    assert synthetic.sizes(name) == (counted, len(data.classes))
+    assert synthetic.sizes(name) == (counted, data.classes)
 
 
 def test_actions_of_pairs_stay_in_the_frame_and_differ():

@@ -40,7 +40,8 @@ def test_official_lists(official):
     assert len(data.videos()) == 13320
     counted = {number: (len(split.train), len(split.test)) for number, split in data.splits.items()}
     assert counted == {1: (9537, 3783), 2: (9586, 3734), 3: (9624, 3696)}
-    assert datasets.official_sizes()["ucf101"] == (counted, len(data.classes))
+    about = datasets.describe("ucf101")
+    assert (about.splits, about.class_count) == (counted, len(data.classes))
     assert len(data.lists) == 7
     first = data.splits[1].test[0]
     assert (first.name, first.label, first.group) == (
@@ -212,7 +213,7 @@ def test_roots_and_names_that_do_not_exist(tmp_path):
     with pytest.raises(InputError, match="UCF-101: no such folder"):
         datasets.load("ucf101", tmp_path)
     assert not datasets.present("ucf101", tmp_path)
-    with pytest.raises(InputError, match="unknown dataset 'ucf11'; datasets: ucf101, hmdb51"):
+    with pytest.raises(InputError, match="unknown dataset 'ucf11'; choose one of activitynet-qa, aslan,"):
         datasets.load("ucf11", tmp_path)
 
 

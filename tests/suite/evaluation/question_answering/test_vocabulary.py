@@ -8,7 +8,6 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from suite.datasets import activitynet_qa
 from suite.errors import InputError
 from suite.evaluation.question_answering.vocabulary import (
     DEVIATION,
@@ -179,7 +178,7 @@ def test_answers_of_the_official_files_that_can_be_given(official, shared_data):
     answers = set(answer_vocabulary(official["train"]))
     assert len(answers) == 1000
     # Beside a count that knows nothing of this module.
-    folder = shared_data / "official-lists" / activitynet_qa.LISTS
+    folder = shared_data / "official-lists" / "activitynet-qa"
     read = {
         part: [" ".join(each["answer"].split()) for each in json.loads((folder / f"{part}_a.json").read_bytes())]
         for part in official

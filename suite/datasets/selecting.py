@@ -1,0 +1,94 @@
+"""A part of a dataset: some of its classes, and so many videos of each class of every list."""
+
+import difflib
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+
+from suite.datasets import Description, Listing, Selection, Split, Video
+from suite.errors import InputError
+
+# Names of classes that an error shows.
+MOST_NAMED = 5
+
+
+def shares(limit: int, classes: Iterable[str], known: Mapping[str, tuple[str, ...]]) -> dict[str, Selection]:
+    """What each of several datasets gives to one selection: each the classes that it has.
+
+    Args:
+        limit: videos of each class of every list; 0 takes all.
+        classes: names; none takes all.
+        known: by dataset, the names of its classes; none for a dataset without classes.
+
+    Raises InputError for a class that none of them has, and for a dataset that would give nothing.
+    """
+    asked = tuple(dict.fromkeys(classes))
+    if not limit and not asked:
+        return {}
+    for name, own in known.items():
+        if not own:
+            raise InputError(
+                f"{name}: its videos have no classes, so no part of them can be taken by class; leave it out by --datasets"
+            )
+    every = [one for own in known.values() for one in own]
+    for one in asked:
+        if one not in every:
+            raise InputError(f"{one!r} is no class of {' or '.join(known)}; {_near(one, every)}")
+    selections = {name: Selection(limit, tuple(sorted(set(asked) & set(own)))) for name, own in known.items()}
+    for name, selection in selections.items():
+        if asked and not selection.classes:
+            raise InputError(
+                f"{name} has none of the classes {', '.join(asked[:MOST_NAMED])}; name some of its own, or leave it out by "
+                f"--datasets"
+            )
+    return selections
+
+
+def select(listing: Listing, about: Description, selection: Selection) -> Listing:
+    """What a selection leaves of the lists of a dataset, in their order; its classes are numbered from 0 again.
+
+    Raises InputError for a class that is not there, and where a list is left without a video, or a leave-one-out test
+    without another of the class.
+    """
+    shares(selection.limit, selection.classes, {about.name: listing.classes if about.labelled else ()})
+    chosen = [name for name in listing.classes if name in (selection.classes or listing.classes)]
+    labels = {listing.classes.index(name): number for number, name in enumerate(chosen)}
+
+    def taken(videos: tuple[Video, ...]) -> Iterator[Video]:
+        counts: Counter[int] = Counter()
+        for video in videos:
+            counts[video.label] += 1
+            if video.label in labels and counts[video.label] <= (selection.limit or counts[video.label]):
+                yield replace(video, label=labels[video.label])
+
+    splits = {}
+    for number, whole in listing.splits.items():
+        split = splits[number] = Split(tuple(taken(whole.train)), tuple(taken(whole.test)))
+        for side, before, after in (("training", whole.train, split.train), ("test", whole.test, split.test)):
+            if before and not after:
+                raise InputError(
+                    f"{about.name}: split {number} has no {side} video of {', '.join(chosen[:MOST_NAMED])}"
+                )
+        if not whole.train and (len(chosen) < 2 or min(Counter(video.label for video in split.test).values()) < 2):
+            raise InputError(
+                f"{about.name}: has no training videos, so a test leaves one out at a time; "
+                f"take at least two classes and two videos of each"
+            )
+    kept = {video.name for split in splits.values() for video in split.videos()}
+    return replace(
+        listing,
+        classes=tuple(chosen),
+        splits=splits,
+        absent={name: absent for name, absent in listing.absent.items() if name in kept},
+        parts={name: tuple(taken(videos)) for name, videos in listing.parts.items()},
+    )
+
+
+def _near(name: str, every: list[str]) -> str:
+    """The classes that a name may mean, or how they look."""
+    folded = {one.casefold(): one for one in every}
+    close = difflib.get_close_matches(name.casefold(), folded, n=MOST_NAMED, cutoff=0.5)
+    if close:
+        return f"near it: {', '.join(folded[one] for one in close)}"
+    more = f" and {len(every) - MOST_NAMED} more" if len(every) > MOST_NAMED else ""
+    return f"there are {', '.join(every[:MOST_NAMED])}{more}"
