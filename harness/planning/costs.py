@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from harness.plan import Stage
 
@@ -24,7 +25,7 @@ class Speed:
         return 2 * stage.gmacs / self.tflops / 1000 / 3600
 
 
-def speed(finished: Iterable[dict], settings: dict, kind: str, stated: float | None) -> Speed:
+def speed(finished: Iterable[dict[str, Any]], settings: dict[str, Any], kind: str, stated: float | None) -> Speed:
     """The speed to plan by: stated, else that of `finished` pretrainings (what their stages left) on the same kind of
     device, of the same width, clip size and precision, else taken from TAKEN_TFLOPS.
     """
@@ -40,7 +41,7 @@ def speed(finished: Iterable[dict], settings: dict, kind: str, stated: float | N
     return Speed(TAKEN_TFLOPS[kind], "taken; --tflops states another", unit)
 
 
-def _alike(config: dict, settings: dict) -> bool:
+def _alike(config: dict[str, Any], settings: dict[str, Any]) -> bool:
     """Whether a pretraining ran at the width, clip size and precision of these settings."""
     precisions = {pretraining["optimisation"]["precision"] for pretraining in settings["pretraining"].values()}
     return (

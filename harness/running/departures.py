@@ -1,16 +1,28 @@
 """Departures from a paper that a run makes whatever the recipe says, and when each is in force."""
 
+from typing import TypedDict
+
 from harness.plan import Stage
 
+
+class Departure(TypedDict):
+    """As a recipe states one: what is done otherwise, why, and when."""
+
+    id: str
+    what: str
+    reason: str
+    scopes: list[str]
+
+
 # In force where a run was told to go on without videos that do not decode.
-SKIPPED = {
+SKIPPED: Departure = {
     "id": "unreadable-videos-skipped",
     "what": "Videos that do not decode are left out of training and tests.",
     "reason": "Asked for with --skip-unreadable; the counts say how many.",
     "scopes": ["where asked for"],
 }
 # In force where a dataset's lists name videos that are not there, and its own rules allow that.
-MISSING = {
+MISSING: Departure = {
     "id": "missing-videos",
     "what": "Videos that are not in the data root play no part.",
     "reason": "Kinetics-400 and ActivityNet-QA are lists of links, and nobody has all of their videos any more; "
@@ -18,14 +30,14 @@ MISSING = {
     "scopes": ["where videos are missing"],
 }
 # In force where questions are read without pretrained word vectors.
-LEARNT = {
+LEARNT: Departure = {
     "id": "learnt-word-embeddings",
     "what": "Word embeddings start from random numbers and are learnt from the training questions.",
     "reason": "The paper takes GloVe's; --glove glove.6B.300d.txt does too. The file has 1 GB and is not at hand everywhere.",
     "scopes": ["without --glove"],
 }
 # In force where a recipe lets batches through in parts.
-IN_PARTS = {
+IN_PARTS: Departure = {
     "id": "batches-in-parts",
     "what": "Batches go through the network in parts (`at_once`), whose gradients add up.",
     "reason": "Memory. Batch norm, and whatever else compares the samples of a batch, sees a part alone.",

@@ -2,16 +2,22 @@
 
 import hashlib
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from harness import plan
 from harness.errors import UsageError
 from harness.plan import DataFacts, Setting
 from harness.running import stage_folders
+
+if TYPE_CHECKING:
+    # Under the door's name for the rest of the harness.
+    from suite.datasets import Dataset as Dataset
+    from suite.recipe import Recipe as Recipe
 
 # torchvision's ResNet-18 of ImageNet under a data root, for the one baseline that starts from it.
 IMAGENET = "imagenet/resnet18-f37072fd.pth"
@@ -28,8 +34,8 @@ def suite_errors() -> Iterator[None]:
         raise UsageError(str(error)) from None
 
 
-def load_recipe(paper: str, scale: str, changes: Iterable[Setting] = ()):
-    """The paper's recipe (suite.recipe.Recipe) at a scale, with settings that are asked for otherwise. Raises UsageError."""
+def load_recipe(paper: str, scale: str, changes: Iterable[Setting] = ()) -> "Recipe":
+    """The paper's recipe at a scale, with settings that are asked for otherwise. Raises UsageError."""
     from suite import recipe
 
     with suite_errors():
@@ -167,7 +173,7 @@ def datasets_in(root: Path) -> list[str]:
     return found
 
 
-def synthetic_data(names: list[str], recipe, runs: Path) -> Data:
+def synthetic_data(names: list[str], recipe: "Recipe", runs: Path) -> Data:
     """Facts of generated data. Their fingerprint is the key of the stage that makes them."""
     from suite import datasets, stages
     from suite.datasets import synthetic
@@ -212,8 +218,8 @@ def official_data(names: list[str]) -> Data:
     return Data(facts, {}, {})
 
 
-def dataset(name: str, root: Path):
-    """A dataset as its lists describe it (suite.datasets.Dataset)."""
+def dataset(name: str, root: Path) -> "Dataset":
+    """A dataset as its lists describe it."""
     from suite import datasets
 
     return datasets.load(name, root)
@@ -229,8 +235,19 @@ def regression_slice(paper: str) -> tuple[dict[str, float], tuple[str, ...]]:
 
 
 def run_stage(
-    kind, config, inputs, roots, folder, device, workers, threads, tensorboard, progress, *, checkpoint_seconds=60.0
-) -> tuple[dict, dict[str, str]]:
+    kind: str,
+    config: dict[str, Any],
+    inputs: dict[str, Path],
+    roots: dict[str, Path],
+    folder: Path,
+    device: str,
+    workers: int,
+    threads: int,
+    tensorboard: bool,
+    progress: Callable[[int, int], None],
+    *,
+    checkpoint_seconds: float = 60.0,
+) -> tuple[dict[str, Any], dict[str, str]]:
     """Run one stage of the suite in this process; returns its result and what it says of the device."""
     import gc
 

@@ -2,12 +2,16 @@
 
 import hashlib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from harness.errors import UsageError
 from harness.plan import Plan
 from harness.running import door, stage_folders
 from harness.tables import Paper
 from harness.words import printable
+
+if TYPE_CHECKING:
+    from harness.running.door import Recipe
 
 # Protocols that a checkpoint of another code base can be measured under.
 PROTOCOLS = ("clip-retrieval", "video-retrieval", "recognition", "aslan", "yupenn", "video-qa")
@@ -23,7 +27,7 @@ def as_paper(
     protocol: str,
     dataset: str,
     splits: tuple[int, ...],
-    recipe,
+    recipe: "Recipe",
     label: str | None = None,
 ) -> Paper:
     """One protocol on an imported checkpoint, as a table without printed numbers. Raises UsageError.
@@ -43,13 +47,13 @@ def as_paper(
         raise UsageError(f"{checkpoint}: no such checkpoint; give the file with --checkpoint")
     with open(checkpoint, "rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    by_clips = protocol.endswith("retrieval")
-    if (by_clips or protocol == "video-qa") and recipe.settings.retrieval is None:
+    by_clips, retrieval = protocol.endswith("retrieval"), recipe.settings.retrieval
+    if (by_clips or protocol == "video-qa") and retrieval is None:
         raise UsageError(
             f"--paper {recipe.paper}: its recipe has no features of clips; name a paper that has, such as vcop"
         )
-    if by_clips:
-        metrics = [f"top{k}" for k in recipe.settings.retrieval.top]
+    if by_clips and retrieval is not None:
+        metrics = [f"top{k}" for k in retrieval.top]
     elif protocol == "video-qa":
         metrics = [*door.question_types(), "all"]
     else:

@@ -10,9 +10,12 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from multiprocessing import connection, get_context, resource_tracker
+from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnProcess
 from pathlib import Path
+from typing import Any
 
 from harness.errors import StageError, UsageError
 from harness.plan import Plan, Stage
@@ -20,7 +23,7 @@ from harness.running import environment, scheduling, signals, stage_folders, wor
 from harness.running.machines import Machine
 from harness.running.progress import Display
 from harness.running.scheduling import Failure
-from harness.running.worker import Bench
+from harness.running.worker import Bench, Run
 
 # How long processes that are asked to end may take to write their checkpoints.
 SECONDS_TO_STOP = 30.0
@@ -29,13 +32,13 @@ SECONDS_TO_LEAVE = 5.0
 
 
 def execute(
-    plan: Plan, run: Callable, roots: dict[str, Path], runs: Path, machine: Machine, finished: Callable[[Stage], None]
+    plan: Plan, run: Run, roots: dict[str, Path], runs: Path, machine: Machine, finished: Callable[[Stage], None]
 ) -> None:
     """Run every stage that is not done yet, each after its inputs. A stage that fails holds up only those that need it.
     What is damaged is not done: it is set aside and said; what was made of it and is whole stays.
 
     Args:
-        run: as in worker.Bench.
+        run: runs one stage; see worker.Run.
         roots: data root by dataset name.
         finished: told of each stage when it and its inputs are done, now or by earlier runs; may raise a failure of it.
 
@@ -82,7 +85,7 @@ class _Processes:
             self._at_suspension = signal.signal(signal.SIGTSTP, self._suspend)
         return self
 
-    def __exit__(self, kind: type | None, *_) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         try:
             if kind is not None:
                 self._stop()
@@ -116,8 +119,9 @@ class _Processes:
 
     def _heard_of(self, seconds: float | None) -> list[int]:
         """Slots with a stage whose process said something or ended, or none after `seconds`."""
-        slots = {source: slot for slot in self._stages for source in self._members[slot].sources()}
-        return sorted({slots[source] for source in connection.wait(list(slots), seconds)})
+        slots = {slot: self._members[slot].sources() for slot in self._stages}
+        heard = connection.wait([source for sources in slots.values() for source in sources], seconds)
+        return sorted(slot for slot, sources in slots.items() if any(source in heard for source in sources))
 
     def _failure(self, slot: int, stage: Stage, failure: tuple[str, str] | None) -> Failure | None:
         """A stage's failure in one line. Raises UsageError for one that no stage would escape."""
@@ -168,53 +172,67 @@ class _Processes:
             member.signal(signal.SIGCONT)
 
 
+@dataclass(frozen=True)
+class _Running:
+    """A process that works: its end of the pipe, and what is ready when it is dead."""
+
+    process: SpawnProcess
+    number: int
+    channel: Connection
+    dead: int
+
+
 class _Member:
     """A slot's process, started when there is a stage for it, and anew when it was killed."""
 
     def __init__(self, bench: Bench):
         self._bench = bench
-        self._process = self._channel = self._end = None
+        self._running: _Running | None = None
 
     def begin(self, stage: Stage, inputs: dict[str, Path]) -> None:
         """Hand the process a stage."""
-        if self._process is not None:
+        if self._running is not None:
             try:
-                self._channel.send((stage, inputs))
+                self._running.channel.send((stage, inputs))
                 return
             except OSError:
                 self.kill()
         try:
-            self._start()
+            running = self._start()
         except OSError as error:
             if error.errno in worker.TOO_MANY_FILES:
                 raise UsageError(too_many_files()) from None
             raise UsageError(f"no process can be started ({error.strerror}); look at ulimit -u and at memory") from None
         # One that is dead already is found dead later.
         with suppress(OSError):
-            self._channel.send((stage, inputs))
+            running.channel.send((stage, inputs))
 
-    def _start(self) -> None:
+    def _start(self) -> _Running:
         # Before signals are held: it lets them go.
         resource_tracker.ensure_running()
         with signals.held():
-            self._channel, theirs = connection.Pipe()
+            ours, theirs = connection.Pipe()
             try:
                 process = get_context("spawn").Process(target=worker.serve, args=(theirs, self._bench))
                 process.start()
-                self._process, self._end = process, _end_of(process)
+                assert process.pid is not None  # it was started
+                self._running = _Running(process, process.pid, ours, _end_of(process))
             finally:
                 theirs.close()
+        return self._running
 
-    def sources(self) -> tuple:
+    def sources(self) -> "tuple[Connection | int, ...]":
         """What `connection.wait` is to look at; nothing without a process."""
-        return () if self._process is None else (self._channel, self._end)
+        return () if self._running is None else (self._running.channel, self._running.dead)
 
-    def messages(self) -> list[tuple]:
+    def messages(self) -> list[tuple[Any, ...]]:
         """What the process said; one that is dead without an end of its stage says ("ended", ("killed", ""))."""
-        dead, found = bool(connection.wait([self._end], 0)), []
+        if self._running is None:
+            return []
+        dead, found = bool(connection.wait([self._running.dead], 0)), []
         try:
-            while self._channel.poll():
-                found.append(self._channel.recv())
+            while self._running.channel.poll():
+                found.append(self._running.channel.recv())
         except (EOFError, OSError):
             dead = True
         if dead and not any(what == "ended" for what, *_ in found):
@@ -223,42 +241,42 @@ class _Member:
 
     def signal(self, number: int) -> None:
         """Send a signal to the process; SIGSTOP and SIGCONT to all that it started, too."""
-        if self._process is None:
+        if self._running is None:
             return
         with suppress(ProcessLookupError, PermissionError):
             if number == signal.SIGTERM:
-                os.kill(self._process.pid, number)
+                os.kill(self._running.number, number)
             else:
-                os.killpg(self._process.pid, number)
+                os.killpg(self._running.number, number)
 
     def dismiss(self) -> int | None:
         """Let the process end; returns what is ready when it has."""
-        if self._process is None:
+        if self._running is None:
             return None
-        self._channel.close()
-        return self._end
+        self._running.channel.close()
+        return self._running.dead
 
     def kill(self) -> None:
         """End the process at once with all that it started."""
-        if self._process is None:
+        if self._running is None:
             return
         for end in (os.killpg, os.kill):
             with suppress(ProcessLookupError, PermissionError):
-                end(self._process.pid, signal.SIGKILL)
-        self._process.join(SECONDS_TO_LEAVE)
-        self._channel.close()
-        if self._end != self._process.sentinel:
-            os.close(self._end)
-        self._process = self._channel = self._end = None
+                end(self._running.number, signal.SIGKILL)
+        self._running.process.join(SECONDS_TO_LEAVE)
+        self._running.channel.close()
+        if self._running.dead != self._running.process.sentinel:
+            os.close(self._running.dead)
+        self._running = None
 
 
-def _end_of(process) -> int:
+def _end_of(process: SpawnProcess) -> int:
     """A file descriptor that is ready when the process is dead.
 
     The sentinel of multiprocessing waits for all that hold its other end, such as the loader processes of a killed one.
     """
     try:
-        return os.pidfd_open(process.pid)
+        return os.pidfd_open(process.pid or 0)
     except (AttributeError, OSError):  # no Linux, or an old one
         return process.sentinel
 

@@ -3,7 +3,7 @@
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from harness import tables
 from harness.errors import UsageError
@@ -14,14 +14,17 @@ from harness.running.door import Data
 from harness.running.machines import Machine
 from harness.tables import Paper
 
+if TYPE_CHECKING:
+    from harness.running.door import Recipe
+
 
 @dataclass(frozen=True)
 class Prepared:
     """A request with everything that it was worked out to."""
 
     paper: Paper
-    # suite.recipe.Recipe at the scale asked for
-    recipe: Any
+    # at the scale asked for
+    recipe: "Recipe"
     request: Request
     data: Data
     built: Plan
@@ -57,7 +60,7 @@ def prepare(
     return work_out(paper, recipe, data_root, request, runs, glove=glove, only_plan=only_plan)
 
 
-def _refuse_unknown_rows(paper: Paper, recipe) -> None:
+def _refuse_unknown_rows(paper: Paper, recipe: "Recipe") -> None:
     """Raise UsageError where the recipe's subset names a table or a row that the paper has not: nothing would be run for it."""
     there = {table.id: [row.id for row in table.rows] for table in (*paper.tables, *paper.figures)}
     for table, rows in recipe.settings.subset.items():
@@ -70,7 +73,7 @@ def _refuse_unknown_rows(paper: Paper, recipe) -> None:
 
 def work_out(
     paper: Paper,
-    recipe,
+    recipe: "Recipe",
     data_root: Path | None,
     request: Request,
     runs: Path,
@@ -124,7 +127,7 @@ def refuse_faults(data: Data) -> None:
         raise UsageError("; ".join(data.faults.values()))
 
 
-def _plan(paper: Paper, recipe, data: Data, request: Request) -> Plan:
+def _plan(paper: Paper, recipe: "Recipe", data: Data, request: Request) -> Plan:
     settings = recipe.settings.model_dump(mode="json")
     rows = [row for table in (*paper.tables, *paper.figures) for row in table.rows if row.source == "own"]
     elsewhere = sorted({row.backbone for row in rows if row.backbone and door.from_elsewhere(row.backbone)})
@@ -148,12 +151,12 @@ def machine(run: Prepared, device: str, workers: int | None, tensorboard: bool) 
     return found
 
 
-def recipes() -> list[dict]:
+def recipes() -> list[dict[str, Any]]:
     """Facts of every recipe at every scale, for reports."""
     return [_facts(door.load_recipe(key, scale)) for key in door.papers_with_recipe() for scale in door.scales()]
 
 
-def _facts(recipe) -> dict:
+def _facts(recipe: "Recipe") -> dict[str, Any]:
     """What a report says of a recipe: settings, decisions, departures."""
     own = [departure.model_dump(mode="json") for departure in recipe.departures]
     return {

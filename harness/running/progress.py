@@ -4,23 +4,29 @@ import functools
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING, ParamSpec
 
 from harness.plan import Stage
+
+if TYPE_CHECKING:
+    from rich import progress
 
 # A stage without a network counts as this many GMAC, so that the whole bar moves at a steady pace.
 BASE_GMACS = 20.0
 SECONDS_BETWEEN_LINES = 20.0
 
 
-def _shown(method: Callable) -> Callable:
+_Words = ParamSpec("_Words")
+
+
+def _shown(method: Callable[_Words, None]) -> Callable[_Words, None]:
     """What a display does, without its errors: a terminal that is gone ends no work."""
 
     @functools.wraps(method)
-    def quietly(*args, **kwargs):
-        try:
-            return method(*args, **kwargs)
-        except (OSError, ValueError):
-            return None
+    def quietly(*args: _Words.args, **kwargs: _Words.kwargs) -> None:
+        with suppress(OSError, ValueError):
+            method(*args, **kwargs)
 
     return quietly
 
@@ -35,8 +41,8 @@ class Display:
         self._over: set[str] = set()
         self._started = time.monotonic()
         self._last_line = self._started
-        self._tasks: dict[str, int] = {}
-        self._bars = None
+        self._tasks: dict[str, progress.TaskID] = {}
+        self._bars: progress.Progress | None = None
         if stages and sys.stderr is not None and sys.stderr.isatty():
             from rich.console import Console
             from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
@@ -60,7 +66,7 @@ class Display:
             self._bars.start()
 
     @_shown
-    def __exit__(self, *_) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._bars:
             self._bars.stop()
 

@@ -4,6 +4,7 @@ import hashlib
 import json
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
@@ -17,6 +18,9 @@ from harness.running.door import Data
 from harness.running.preparation import Prepared
 from harness.running.scheduling import Failure
 from harness.tables import Paper
+
+if TYPE_CHECKING:
+    from harness.running.door import Dataset, Recipe
 
 # From the weakest to what the paper used.
 SCOPES = ("synthetic", "subset", "full")
@@ -83,18 +87,19 @@ class _Sources:
         self._data, self._built, self._runs = data, built, runs
         self.dataset, self.result, self.frames = cache(self._dataset), cache(self._result), cache(self._frames)
 
-    def _dataset(self, name: str):
-        """A dataset as its lists describe it (suite.datasets.Dataset)."""
+    def _dataset(self, name: str) -> "Dataset":
+        """A dataset as its lists describe it."""
         return door.dataset(name, self._data.roots[name])
 
-    def _result(self, key: str) -> dict:
+    def _result(self, key: str) -> dict[str, Any]:
         """What a stage left."""
         return stage_folders.read(self._built.stages[key].folder(self._runs))
 
     def _frames(self, key: str) -> dict[str, int]:
         """Frames of each video that a check of a dataset decoded, by the video's name."""
         found = self._built.stages[key].folder(self._runs) / "videos.json"
-        return json.loads(found.read_text(encoding="utf-8"))["videos"]
+        frames: dict[str, int] = json.loads(found.read_text(encoding="utf-8"))["videos"]
+        return frames
 
 
 def refuse_unreadable(stage: Stage, runs: Path) -> None:
@@ -191,12 +196,13 @@ def _record(prepared: Prepared, measurement: Measurement, sources: _Sources, com
     return record
 
 
-def _checkpoint(paper: Paper, measurement: Measurement, recipe) -> Checkpoint | None:
+def _checkpoint(paper: Paper, measurement: Measurement, recipe: "Recipe") -> Checkpoint | None:
     """The imported checkpoint of a measurement; None where the network is the paper's."""
     row = paper.table(measurement.table).row(measurement.row)
     if row.weights != "imported":
         return None
-    return Checkpoint(sha256=row.settings["sha256"], name=row.label, backbone=row.backbone, recipe=recipe.paper)
+    content = {"sha256": row.settings["sha256"], "name": row.label, "backbone": row.backbone, "recipe": recipe.paper}
+    return Checkpoint.model_validate(content)
 
 
 def _columns(paper: Paper, measurement: Measurement, scores: dict[str, float]) -> list[str]:
@@ -229,7 +235,7 @@ def _identity(data: Data, dataset: str, behind: dict[str, Stage]) -> tuple[str, 
     return scope, f"{scope}-{hashlib.sha256(joined.encode()).hexdigest()[:12]}"
 
 
-def _short_videos(recipe, measurement: Measurement, behind: dict[str, Stage], sources: _Sources) -> list[str]:
+def _short_videos(recipe: "Recipe", measurement: Measurement, behind: dict[str, Stage], sources: _Sources) -> list[str]:
     """Test videos that are shorter than a clip, and so were repeated from their start."""
     if measurement.protocol not in OF_WHOLE_VIDEOS:
         return []

@@ -11,9 +11,9 @@ from harness.plan import Plan, Stage
 from harness.running import door, executors, lock, machines, stage_folders
 
 
-def results(paper: str, runs: Path) -> dict[str, dict]:
+def results(paper: str, runs: Path) -> golden.Results:
     """A paper's regression slice, computed anew: numbers by kind and name. Raises UsageError and StageError."""
-    found: dict[str, dict] = {kind: {} for kind in golden.KINDS}
+    found: golden.Results = {kind: {} for kind in golden.KINDS}
     for facts in _computed(paper, runs, (), (0,)).values():
         for kind, numbers in facts.items():
             found[kind] |= numbers
@@ -44,7 +44,9 @@ def spread(paper: str, runs: Path) -> dict[str, dict[str, float]]:
     return measured
 
 
-def _computed(paper: str, runs: Path, parts: tuple[str, ...], seeds: tuple[int, ...]) -> dict[tuple[str, int], dict]:
+def _computed(
+    paper: str, runs: Path, parts: tuple[str, ...], seeds: tuple[int, ...]
+) -> dict[tuple[str, int], golden.Results]:
     """Parts of a paper's slice (all if none is named), side by side where there are cores: (part, seed) -> numbers.
 
     Nothing of an earlier regression is used, since the code may have changed: its folder under `runs` is emptied first.
@@ -62,7 +64,7 @@ def _computed(paper: str, runs: Path, parts: tuple[str, ...], seeds: tuple[int, 
         built, wanted = Plan(), {}
         inputs = {}
         for name, facts in data.facts.items():
-            inputs[f"synthetic:{name}"] = built.add(plan.synthetic_stage(name, facts.synthetic, versions))
+            inputs[f"synthetic:{name}"] = built.add(plan.synthetic_stage(name, facts.synthetic or {}, versions))
         for part in parts or costs:
             for seed in seeds:
                 config = {"paper": paper, "part": part, "seed": seed, "threads": threads, "settings": settings}

@@ -11,6 +11,7 @@ import shutil
 import stat
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from harness import durable
 from harness.errors import UsageError
@@ -35,7 +36,7 @@ def begin(folder: Path, *, resumes: bool) -> Path:
     return unfinished
 
 
-def finish(folder: Path, content: dict) -> None:
+def finish(folder: Path, content: dict[str, Any]) -> None:
     """Close a stage's folder with its result and move it into place; after this a power cut takes nothing of it."""
     unfinished, files = partial(folder), {}
     (unfinished / RESULT).unlink(missing_ok=True)
@@ -101,7 +102,7 @@ def damage(folder: Path) -> str | None:
     return None
 
 
-def read(folder: Path) -> dict:
+def read(folder: Path) -> dict[str, Any]:
     """What a finished stage left as its result. Raises UsageError, naming the file, where it cannot be read."""
     path = folder / RESULT
     try:
@@ -112,7 +113,7 @@ def read(folder: Path) -> dict:
         raise UsageError(f"{path} is {error}; run again, it will be set aside and computed anew") from None
 
 
-def results(runs: Path, kind: str) -> Iterator[dict]:
+def results(runs: Path, kind: str) -> Iterator[dict[str, Any]]:
     """Results of all finished stages of a kind, whatever plan they belong to; what cannot be read is left out."""
     for path in sorted(runs.glob(f"{kind}/*/{RESULT}")):
         # Neither `.partial` nor `.damaged-1`.
@@ -137,7 +138,7 @@ def set_aside(folder: Path, found: str) -> None:
     durable.set_aside(folder, folder.name.removesuffix(".partial"), found, "and computed again")
 
 
-def _parsed(path: Path) -> dict:
+def _parsed(path: Path) -> dict[str, Any]:
     """Raises ValueError with what the file is instead."""
     try:
         content = json.loads(path.read_bytes())

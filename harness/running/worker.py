@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any, Protocol
 
 from harness.plan import Stage
 from harness.running import environment, signals, stage_folders
@@ -34,13 +35,31 @@ SHORT_WRITE = re.compile(r"\d+ requested and \d+ written")
 STOPPED = 128 + signal.SIGTERM
 
 
+class Run(Protocol):
+    """Runs one stage; returns its result and what it says of its environment, both JSON-able."""
+
+    def __call__(
+        self,
+        kind: str,
+        config: dict[str, Any],
+        inputs: dict[str, Path],
+        roots: dict[str, Path],
+        folder: Path,
+        device: str,
+        workers: int,
+        threads: int,
+        tensorboard: bool,
+        progress: Callable[[int, int], None],
+        /,
+    ) -> tuple[dict[str, Any], dict[str, str]]:
+        """inputs: folders of earlier stages by role; folder: to write into; progress: told of what is done, and of how much."""
+
+
 @dataclass(frozen=True)
 class Bench:
     """What a process works with, whatever the stage."""
 
-    # Called as run(kind, config, inputs, roots, folder, device, workers, threads, tensorboard, progress); returns the
-    # stage's result and what it says of its environment, both JSON-able.
-    run: Callable
+    run: Run
     roots: dict[str, Path]
     runs: Path
     device: str
@@ -99,7 +118,8 @@ def _set_up(stop: _Stop) -> None:
 
 def _end_with_parent() -> None:
     """End this group with the run, even one that was killed: it would write beside the next run's processes."""
-    multiprocessing.connection.wait([multiprocessing.parent_process().sentinel])
+    if (run := multiprocessing.parent_process()) is not None:
+        multiprocessing.connection.wait([run.sentinel])
     os.killpg(0, signal.SIGKILL)
 
 
