@@ -72,8 +72,8 @@ def main() -> None:
         # Usage errors of the option parser: click is typer's own dependency.
         if not hasattr(error, "format_message"):
             raise
-        # Without any command the help is printed, and there is nothing to say.
-        sys.exit(_complain(message, 2) if (message := error.format_message()) else 2)
+        # Without any command there is the help, and no message.
+        sys.exit(_complain(error.format_message() or "no command; name one of those above", 2))
     sys.exit(code if isinstance(code, int) else 0)
 
 

@@ -29,7 +29,7 @@ EVALUATE = "evaluate --scale tiny --runs $T/new --checkpoint $T/text --backbone 
 
 ROWS = [
     # ---------------------------------------------------------------- commands and what they are about
-    ("", 2, ""),
+    ("", 2, "no command"),
     ("unknown-command", 2, "unknown-command"),
     ("plan", 2, "PAPER"),
     ("plan vcop --no-such-option", 2, "--no-such-option"),

@@ -65,11 +65,11 @@ def test_version_is_that_of_the_changelog(harness):
     assert headings[0].split()[1].rstrip(",") == __version__
 
 
-def test_without_a_command_the_help_is_printed_and_nothing_is_called_an_error(harness):
+def test_without_a_command_the_help_is_printed(harness):
     code, out, err = harness()
     assert code == 2
     assert "check-data" in out
-    assert err == ""
+    assert err == "error: no command; name one of those above\n"
 
 
 def test_commands_work_from_any_folder(tmp_path):
