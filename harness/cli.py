@@ -136,7 +136,7 @@ def list_papers() -> None:
 def show(paper: PaperKey, table: Annotated[str | None, typer.Option(help="Only this table.")] = None) -> None:
     """A paper's tables as printed; a number marked † is read otherwise than the text shows it."""
     found = _paper(paper)
-    for entry in [found.table(table)] if table else [*found.tables, *found.figures]:
+    for entry in [found.table(table)] if table else found.tables_and_figures:
         _say(f"\n{summary.of_table(entry)}")
 
 

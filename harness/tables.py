@@ -330,10 +330,15 @@ class Paper(_Part):
 
     @model_validator(mode="after")
     def _check(self) -> "Paper":
-        _refuse_repeats("tables", [table.id for table in (*self.tables, *self.figures)])
-        for table in (*self.tables, *self.figures):
+        _refuse_repeats("tables", [table.id for table in self.tables_and_figures])
+        for table in self.tables_and_figures:
             table._paper = self.key
         return self
+
+    @property
+    def tables_and_figures(self) -> tuple[Table, ...]:
+        """Everything with rows and columns, in the order of pages."""
+        return (*self.tables, *self.figures)
 
     @property
     def short(self) -> str:
@@ -348,7 +353,7 @@ class Paper(_Part):
 
     def table(self, table_id: str) -> Table:
         """The table or figure of that id; UsageError lists the choices."""
-        return _pick((*self.tables, *self.figures), table_id, f"{self.key} has no table")
+        return _pick(self.tables_and_figures, table_id, f"{self.key} has no table")
 
     def cells(self) -> Iterator[Cell]:
         """Every cell of the tables, figures left out."""

@@ -148,7 +148,7 @@ def judge(
             kept.sort(key=lambda one: (one.key, repr(sorted(one.record.scores.items())), one.faults))
     clusters: dict[tuple[tuple[str, ...], ...], statistics.Clusters] = {}
     if cells is None:
-        cells = (cell for table in (*paper.tables, *paper.figures) for cell in table.cells())
+        cells = (cell for table in paper.tables_and_figures for cell in table.cells())
     return [
         _judge_cell(
             cell,

@@ -99,11 +99,11 @@ def build(
 
     Raises UsageError for an unknown table or row.
     """
-    known_rows = {row.id for table in (*paper.tables, *paper.figures) for row in table.rows}
+    known_rows = {row.id for table in paper.tables_and_figures for row in table.rows}
     for name in request.rows:
         if name not in known_rows:
             raise UsageError(f"{paper.key} has no row {name!r}; rows: {', '.join(sorted(known_rows))}")
-    for table in (*paper.tables, *paper.figures):
+    for table in paper.tables_and_figures:
         for row in table.rows:
             if row.source == "own" and row.backbone not in {**suite.networks, **suite.unusable}:
                 raise UsageError(
@@ -120,7 +120,7 @@ def build(
 def _asked(paper: Paper, request: Request) -> list[Table]:
     if request.tables:
         return [paper.table(name) for name in request.tables]
-    return [*paper.tables, *paper.figures]
+    return list(paper.tables_and_figures)
 
 
 def _runs(cell: Cell, request: Request) -> bool:

@@ -1,1 +1,1 @@
-"""Reporting: records and verdicts in, pages, figures and files out. Runs nothing."""
+"""Reporting: records and verdicts in, pages, charts and files out. Runs nothing."""

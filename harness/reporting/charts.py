@@ -1,4 +1,4 @@
-"""Which figures a section of a report has, and the numbers in them: sections in, `figures.Figure` out. Draws nothing.
+"""Which charts a section of a report has, and the numbers in them: sections in, `drawing.Chart` out. Draws nothing.
 
 Their number is bounded by design, whatever the number of records: per section at most TOPK top-k charts, TRAINING charts of
 training curves, one slope chart, and those that are about one protocol (harness/reporting/protocol_charts.py).
@@ -12,13 +12,13 @@ from statistics import fmean
 
 from harness.judging.compare import Judgement
 from harness.records import Record
-from harness.reporting.figures import (
+from harness.reporting.drawing import (
     GAP_X,
     LABELLED_PANEL_WIDTH,
     LEFT,
     PALETTE,
     WIDEST,
-    Figure,
+    Chart,
     Line,
     Panel,
     end_label_width,
@@ -46,8 +46,8 @@ UNITS = {"percent": "%", "millions": "millions", "gmacs": "GMACs"}
 VERDICT_COLOURS = {"REPRODUCED": 3, "NEAR": 5, "BELOW": 2, "ABOVE": 4}
 
 
-def figures(section: Section) -> list[Figure]:
-    """The usual figures of a section, in the order in which its page shows them."""
+def of_section(section: Section) -> list[Chart]:
+    """The usual charts of a section, in the order in which its page shows them."""
     if not section.records:
         return []
     slope = _printed_to_ours(section) if section.comparable else _random_to_pretrained(section)
@@ -84,14 +84,14 @@ def pairs(table: Table) -> list[tuple[Row, Row]]:
 
 
 def describe(section: Section) -> str:
-    """Scale, data and seeds for a figure's title."""
+    """Scale, data and seeds for a chart's title."""
     seeds = len({record.seed for record in section.records})
     return f"{section.title.lower()} · {seeds} seed{'s'[: seeds > 1]}"
 
 
-def _topk(section: Section) -> list[Figure]:
+def _topk(section: Section) -> list[Chart]:
     found = []
-    for table in (*section.paper.tables, *section.paper.figures):
+    for table in section.paper.tables_and_figures:
         if table.protocol in WITH_OWN_CHART:
             continue
         for dataset, columns in _ranked(table).items():
@@ -107,7 +107,7 @@ def _topk(section: Section) -> list[Figure]:
             which = f" · {dataset}" if len({column.dataset for column in table.columns}) > 1 else ""
             title = f"{name_of(table)}: {table.title}{which} · {describe(section)}"
             found.append(
-                Figure(
+                Chart(
                     name=f"{section.paper.key}/{section.slug}-{table.id}-{dataset}-topk.svg",
                     title=title,
                     alt=f"Accuracy against k, random and pretrained networks. {title}.",
@@ -146,7 +146,7 @@ def _rank_lines(section: Section, table: Table, rows: Sequence[Row], columns: di
 
 
 def _other_intervals(section: Section, table: Table, row: Row) -> list[tuple[Table, Row]]:
-    """Rows of tables with the same columns that differ from a figure's row in the interval between clips alone."""
+    """Rows of tables with the same columns that differ from a chart's row in the interval between clips alone."""
     if not table.is_figure or "interval" not in row.settings:
         return []
     measured = {(column.id, column.metric, column.dataset) for column in table.columns}
@@ -175,10 +175,10 @@ def _colours(table: Table) -> dict[str, int]:
     return colours
 
 
-def _training(section: Section) -> list[Figure]:
-    found: list[Figure] = []
+def _training(section: Section) -> list[Chart]:
+    found: list[Chart] = []
     protocols: set[str] = set()
-    for table in (*section.paper.tables, *section.paper.figures):
+    for table in section.paper.tables_and_figures:
         mine = section.of_tables.get(table.id, ())
         records = [record for record in mine if record.curves and record.protocol not in WITH_OWN_CHART]
         if not records or records[0].protocol in protocols or len(found) == TRAINING:
@@ -199,14 +199,14 @@ def _training(section: Section) -> list[Figure]:
                 rows.append(tuple(panels))
         title = f"{name_of(table)}: training curves, {dataset} · {describe(section)}"
         found.append(
-            Figure(
+            Chart(
                 name=f"{section.paper.key}/{section.slug}-{table.id}-training.svg",
                 title=title,
                 alt=f"Loss and accuracy against the epoch, mean and range over splits and seeds. {title}.",
                 panels=tuple(rows),
             )
         )
-    return [figure for figure in found if figure.panels]
+    return [chart for chart in found if chart.panels]
 
 
 def _curves(table: Table, rows: Sequence[Row], records: Iterable[Record], ending: str) -> tuple[Line, ...]:
@@ -241,7 +241,7 @@ def curve_line(label: str, runs: Sequence[Sequence[float]], colour: int, with_ra
     )
 
 
-def _printed_to_ours(section: Section) -> Figure | None:
+def _printed_to_ours(section: Section) -> Chart | None:
     panels = []
     for table in section.paper.tables:
         # Of many columns, such as top-1 to top-50, the first one: top-k charts show the others.
@@ -262,8 +262,8 @@ def _printed_to_ours(section: Section) -> Figure | None:
     return _slopes(section, panels, "printed → ours", "Printed value on the left, ours on the right")
 
 
-def _random_to_pretrained(section: Section) -> Figure | None:
-    tables = [table for table in (*section.paper.tables, *section.paper.figures) if pairs(table)]
+def _random_to_pretrained(section: Section) -> Chart | None:
+    tables = [table for table in section.paper.tables_and_figures if pairs(table)]
     # Top-k tables have curves of their own, which show the same at every k.
     few = [table for table in tables if len(table.columns) <= 3]
     panels = []
@@ -285,7 +285,7 @@ def _random_to_pretrained(section: Section) -> Figure | None:
     return _slopes(section, panels, "random → pretrained", "Random initialisation on the left, pretrained on the right")
 
 
-def _slopes(section: Section, panels: list[Panel], what: str, alt: str) -> Figure | None:
+def _slopes(section: Section, panels: list[Panel], what: str, alt: str) -> Chart | None:
     if not panels:
         return None
     panels = panels[:SLOPES]
@@ -294,7 +294,7 @@ def _slopes(section: Section, panels: list[Panel], what: str, alt: str) -> Figur
     beside = int((WIDEST - LEFT) / (LABELLED_PANEL_WIDTH + GAP_X + end_label_width(labels)))
     beside = min(max(beside, 1), 3)
     title = f"{section.paper.key}: {what} · {describe(section)}"
-    return Figure(
+    return Chart(
         name=f"{section.paper.key}/{section.slug}-slope.svg",
         title=title,
         alt=f"{alt}; bars show the spread of one run. {title}.",
@@ -377,5 +377,5 @@ def with_unit(column: Column) -> str:
 
 
 def rounded(value: float) -> float:
-    """Four decimals: more would make figures stale over differences that nobody sees."""
+    """Four decimals: more would make charts stale over differences that nobody sees."""
     return round(value, 4)

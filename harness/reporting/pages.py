@@ -9,7 +9,7 @@ from harness.judging.certainty import ClaimResult
 from harness.judging.compare import VERDICTS
 from harness.records import Record
 from harness.reporting import charts, result_tables
-from harness.reporting.figures import Figure
+from harness.reporting.drawing import Chart
 from harness.reporting.markdown import DASH, MINUS, address, anchor, code, counted, inside, number, text
 from harness.reporting.markdown import table as grid
 from harness.reporting.sections import Section
@@ -82,10 +82,10 @@ HOW_TO_READ = """\
 
 def page(
     sections: Sequence[Section],
-    figures: Sequence[Sequence[Figure]],
+    drawn: Sequence[Sequence[Chart]],
     picture: Callable[[Record, str], str | None],
 ) -> str:
-    """The page of one paper, of which `sections` are all sections (at least one), each with its figures.
+    """The page of one paper, of which `sections` are all sections (at least one), each with its charts in `drawn`.
 
     picture: (record, file name) -> the picture's address relative to the page, or None where the file is not there.
     """
@@ -99,8 +99,8 @@ def page(
         "## How to read this page",
         HOW_TO_READ,
     ]
-    for section, drawn in zip(sections, figures, strict=True):
-        parts += _section(section, drawn, picture)
+    for section, its_own in zip(sections, drawn, strict=True):
+        parts += _section(section, its_own, picture)
     parts += [*_notes(sections[0]), *_decisions(sections)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -155,18 +155,18 @@ def _summary(sections: Sequence[Section]) -> list[str]:
     return parts
 
 
-def _section(section: Section, figures: Sequence[Figure], picture: Callable[[Record, str], str | None]) -> list[str]:
+def _section(section: Section, drawn: Sequence[Chart], picture: Callable[[Record, str], str | None]) -> list[str]:
     parts = [f"## {section.title}", _label(section), *_left_for_all(section)]
     if gains := result_tables.gains(section):
         how = "Gain over random initialisation; ± is the standard deviation of the difference of two single runs."
         parts += ["### Pretrained against random", how, *gains]
-    if figures:
+    if drawn:
         parts += [
             "### Figures",
-            *(f"![{inside(figure.alt)}]({address(f'figures/{figure.name}')})" for figure in figures),
+            *(f"![{inside(chart.alt)}]({address(f'figures/{chart.name}')})" for chart in drawn),
         ]
     left_out = []
-    for table in (*section.paper.tables, *section.paper.figures):
+    for table in section.paper.tables_and_figures:
         if not section.was_run(table) and section.records and not section.comparable:
             left_out.append(f"{charts.name_of(table)} (`{table.id}`)")
             continue
@@ -201,7 +201,7 @@ def _left_for_all(section: Section) -> list[str]:
     if not subset:
         return []
     left = []
-    for table in (*section.paper.tables, *section.paper.figures):
+    for table in section.paper.tables_and_figures:
         ran = {record.row for record in section.of_tables.get(table.id, ())}
         rows = [row.id for row in table.rows if row.source == "own" and row.id not in ran]
         if count := sum(row not in subset.get(table.id, ()) for row in rows):
@@ -245,7 +245,7 @@ def _provenance(section: Section) -> list[str]:
         f"{len(records)} records, {seeds} seed{'s'[: seeds > 1]}, on {devices}, {when}, commit {commits}, {recipe}.",
         f"Data: {data}.",
     ]
-    rows = {(table.id, row.id) for table in (*section.paper.tables, *section.paper.figures) for row in table.rows}
+    rows = {(table.id, row.id) for table in section.paper.tables_and_figures for row in table.rows}
     if strays := sorted({code(f"{r.table}.{r.row}") for r in records if (r.table, r.row) not in rows}):
         lines.append(f"**Some records belong to no row of the tables** and are not shown: {', '.join(strays)}.")
     return lines
@@ -316,7 +316,7 @@ def _pictures(section: Section, picture: Callable[[Record, str], str | None]) ->
 
     Those that are not there are left out.
     """
-    order = {table.id: place for place, table in enumerate((*section.paper.tables, *section.paper.figures))}
+    order = {table.id: place for place, table in enumerate(section.paper.tables_and_figures)}
     with_pictures = [record for record in section.records if record.pictures]
     columns: dict[tuple[str, ...], set[tuple[str, ...]]] = {}
     for record in with_pictures:
@@ -397,7 +397,7 @@ def _environment(section: Section) -> list[str]:
 
 def _notes(section: Section) -> list[str]:
     parts = []
-    for table in (*section.paper.tables, *section.paper.figures):
+    for table in section.paper.tables_and_figures:
         lines = [f"- {text(note)}" for note in table.notes]
         names = charts.row_names(table)
         for cell in table.cells():

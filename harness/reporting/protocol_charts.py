@@ -1,6 +1,6 @@
-"""Figures that belong to one protocol: accuracy by class, validation accuracy by epoch, by layer, score by target.
+"""Charts that belong to one protocol: accuracy by class, validation accuracy by epoch, by layer, score by target.
 
-`CHARTS` says which protocol has which. A chart is drawn of a table's records where they hold what it shows, whatever the paper.
+`MAKERS` says which protocol has which. A chart is drawn of a table's records where they hold what it shows, whatever the paper.
 """
 
 import math
@@ -21,7 +21,7 @@ from harness.reporting.charts import (
     row_names,
     with_unit,
 )
-from harness.reporting.figures import Figure, Line, Panel
+from harness.reporting.drawing import Chart, Line, Panel
 from harness.reporting.sections import Section
 from harness.tables import Column, Row, Table
 from harness.words import printable
@@ -43,18 +43,18 @@ STEPS = {
 }
 
 
-def figures(section: Section) -> list[Figure]:
-    """The protocols' own figures of a section, in the order of the tables; at most MOST."""
+def of_section(section: Section) -> list[Chart]:
+    """The protocols' own charts of a section, in the order of the tables; at most MOST."""
     # By file name: a table of several protocols may have the same chart by each of them.
-    found: dict[str, Figure] = {}
-    for table in (*section.paper.tables, *section.paper.figures):
+    found: dict[str, Chart] = {}
+    for table in section.paper.tables_and_figures:
         of_protocol: dict[str, list[Record]] = {}
         for record in section.of_tables.get(table.id, ()):
             of_protocol.setdefault(record.protocol, []).append(record)
         for name, mine in of_protocol.items():
-            for chart in CHARTS.get(name, ()):
-                if figure := chart(section, table, mine):
-                    found.setdefault(figure.name, figure)
+            for make in MAKERS.get(name, ()):
+                if chart := make(section, table, mine):
+                    found.setdefault(chart.name, chart)
     return list(found.values())[:MOST]
 
 
@@ -67,7 +67,7 @@ def chance(record: Record, row: Row) -> float | None:
     return 100 / math.factorial(found) if isinstance(found, int) and 1 <= found <= LONGEST_TUPLE else None
 
 
-def _classes(section: Section, table: Table, records: Sequence[Record]) -> Figure | None:
+def _classes(section: Section, table: Table, records: Sequence[Record]) -> Chart | None:
     """Order accuracy by action class, for tables about classes; the best first, by the table's first row."""
     if not any(column.metric.startswith("accuracy_") for column in table.columns):
         return None
@@ -92,10 +92,10 @@ def _classes(section: Section, table: Table, records: Sequence[Record]) -> Figur
     guess = chance(rows[0][1][0], rows[0][0])
     what = "order accuracy by class" + (f" (chance {guess:.1f} %)" if guess else "")
     alt = "Order accuracy of each action class, from the highest down; bars show the range over seeds"
-    return _figure(section, table, "classes", what, alt, (tuple(panels),))
+    return _chart(section, table, "classes", what, alt, (tuple(panels),))
 
 
-def _validation(section: Section, table: Table, records: Sequence[Record]) -> Figure | None:
+def _validation(section: Section, table: Table, records: Sequence[Record]) -> Chart | None:
     """Validation accuracy by epoch, all rows on one pair of axes, with the chance level of their task."""
     labels = row_names(table)
     lines, last, guesses = [], 1.0, set()
@@ -112,10 +112,10 @@ def _validation(section: Section, table: Table, records: Sequence[Record]) -> Fi
         lines.append(Line(f"chance ({guess:.1f} %)", (1, last), (level, level), colour=0, dashed=True))
     panel = Panel("", "epoch", "validation accuracy (%)", tuple(lines))
     alt = "Validation accuracy against the epoch, mean and range over seeds, and chance"
-    return _figure(section, table, "validation", "validation accuracy by epoch", alt, ((panel,),))
+    return _chart(section, table, "validation", "validation accuracy by epoch", alt, ((panel,),))
 
 
-def _steps(section: Section, table: Table, records: Sequence[Record]) -> Figure | None:
+def _steps(section: Section, table: Table, records: Sequence[Record]) -> Chart | None:
     """Scores by a setting that the rows go through, such as the layer: a panel for each column that differs in more than k
     from the ones before, a line for each network."""
     own = [row for row in table.rows if row.source == "own"]
@@ -145,7 +145,7 @@ def _steps(section: Section, table: Table, records: Sequence[Record]) -> Figure 
     )
     alt = f"{what[0].upper()}{what[1:]}; bands show the spread of one run"
     grid = tuple(tuple(panels[low : low + PANELS]) for low in range(0, len(panels), PANELS))
-    return _figure(section, table, setting.replace("_", "-"), what, alt, grid)
+    return _chart(section, table, setting.replace("_", "-"), what, alt, grid)
 
 
 def _telling(table: Table) -> list[Column]:
@@ -156,7 +156,7 @@ def _telling(table: Table) -> list[Column]:
     return list(first.values())
 
 
-def _targets(section: Section, table: Table, records: Sequence[Record]) -> Figure | None:
+def _targets(section: Section, table: Table, records: Sequence[Record]) -> Chart | None:
     """Mean score of each target by its place in time, for tables about ranking: it should fall."""
     if not any(column.metric == "ranking_accuracy" for column in table.columns):
         return None
@@ -171,10 +171,10 @@ def _targets(section: Section, table: Table, records: Sequence[Record]) -> Figur
     ticks = tuple((step, str(step)) for step in sorted({x for line in lines for x in line.x}))
     panel = Panel("", "target, counted from the context", "mean score", tuple(lines), ticks)
     alt = "Mean score of each target by its place after the context, mean and range over seeds; ranking asks that it falls"
-    return _figure(section, table, "targets", "score by target", alt, ((panel,),))
+    return _chart(section, table, "targets", "score by target", alt, ((panel,),))
 
 
-def _sides(section: Section, table: Table, records: Sequence[Record]) -> Figure | None:
+def _sides(section: Section, table: Table, records: Sequence[Record]) -> Chart | None:
     """Bars for tables whose columns are the networks' weights, such as random beside pretrained: a group for each row."""
     rows = [row for row in table.rows if isinstance(row.weights, dict)]
     judged = {column.id: [section.judgements[table.id, row.id, column.id] for row in rows] for column in table.columns}
@@ -192,7 +192,7 @@ def _sides(section: Section, table: Table, records: Sequence[Record]) -> Figure 
     first = table.columns[0]
     panel = Panel("", "", with_unit(first.model_copy(update={"label": first.metric})), lines, ticks, bars=True)
     alt = "A bar for each kind of weights; bars show the spread of one run"
-    return _figure(section, table, "sides", "by weights", alt, ((panel,),))
+    return _chart(section, table, "sides", "by weights", alt, ((panel,),))
 
 
 # Parts of view synthesis' loss, and what tells how alike views look.
@@ -204,7 +204,7 @@ VIEW_CURVES = {
 }
 
 
-def _views(section: Section, table: Table, records: Sequence[Record]) -> Figure | None:
+def _views(section: Section, table: Table, records: Sequence[Record]) -> Chart | None:
     """The losses of view synthesis on held-out videos by epoch: info-max should fall, and so should similarity."""
     labels = row_names(table)
     panels = []
@@ -220,11 +220,11 @@ def _views(section: Section, table: Table, records: Sequence[Record]) -> Figure 
         return None
     alt = "Losses of view synthesis on validation videos against the epoch, mean and range over seeds"
     rows = tuple(tuple(panels[low : low + PANELS]) for low in range(0, len(panels), PANELS))
-    return _figure(section, table, "views", "losses by epoch", alt, rows)
+    return _chart(section, table, "views", "losses by epoch", alt, rows)
 
 
-Chart = Callable[[Section, Table, Sequence[Record]], Figure | None]
-CHARTS: Mapping[str, tuple[Chart, ...]] = {
+Maker = Callable[[Section, Table, Sequence[Record]], Chart | None]
+MAKERS: Mapping[str, tuple[Maker, ...]] = {
     "order-accuracy": (_classes,),
     "training-curve": (_validation,),
     "finetuning-curve": (_validation,),
@@ -265,13 +265,13 @@ def _spread_line(label: str, x: Sequence[int], values: Sequence[Sequence[float]]
     )
 
 
-def _figure(
+def _chart(
     section: Section, table: Table, kind: str, what: str, alt: str, panels: tuple[tuple[Panel, ...], ...]
-) -> Figure:
+) -> Chart:
     where = name_of(table)
     # What is not numbered in the paper shares its place with others.
-    if sum(name_of(other) == where for other in (*section.paper.tables, *section.paper.figures)) > 1:
+    if sum(name_of(other) == where for other in section.paper.tables_and_figures) > 1:
         where = f"{where} ({table.id})"
     title = f"{where}: {what} · {describe(section)}"
     name = f"{section.paper.key}/{section.slug}-{table.id}-{kind}.svg"
-    return Figure(name=name, title=title, alt=f"{alt}. {title}.", panels=panels, share_y=False)
+    return Chart(name=name, title=title, alt=f"{alt}. {title}.", panels=panels, share_y=False)

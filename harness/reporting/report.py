@@ -1,9 +1,9 @@
-"""Reports: an index and one markdown page per paper, with figures. All that they say comes from records, tables and recipes.
+"""Reports: an index and one markdown page per paper, with charts. All that they say comes from records, tables and recipes.
 
-`build` turns results into text and into the data of figures, `write` puts them into a folder, `check` says what in a folder is
+`build` turns results into text and into the data of charts, `write` puts them into a folder, `check` says what in a folder is
 not what the results give. The same records give the same bytes: dates and commits are those of the records, never of now.
 
-What `check` compares: of a page every byte; of a figure the digest of its data, which `figures.draw` wrote into the file,
+What `check` compares: of a page every byte; of a chart the digest of its data, which `drawing.draw` wrote into the file,
 and not the picture's bytes, since those may change with matplotlib's version while the picture shows the same numbers.
 """
 
@@ -18,8 +18,8 @@ from harness.errors import UsageError
 from harness.judging.claims import Claim
 from harness.judging.compare import VERDICTS
 from harness.records import Record
-from harness.reporting import charts, figures, imported, pages, protocol_charts
-from harness.reporting.figures import Figure
+from harness.reporting import charts, drawing, imported, pages, protocol_charts
+from harness.reporting.drawing import Chart
 from harness.reporting.markdown import DASH, address, counted, text
 from harness.reporting.markdown import table as grid
 from harness.reporting.sections import Section, sections
@@ -79,10 +79,10 @@ drawn and the less decisive one counts. Different rows are drawn independently."
 
 @dataclass(frozen=True)
 class Report:
-    """All pages and the data of all figures."""
+    """All pages and the data of all charts."""
 
     pages: dict[str, str]  # file name -> markdown; the index first
-    figures: tuple[Figure, ...]
+    charts: tuple[Chart, ...]
 
 
 def build(
@@ -133,7 +133,7 @@ def _build(
         return address(Path(os.path.relpath(path, folder)).as_posix()) if path.is_file() else None
 
     drawn = {
-        key: [[*charts.figures(section), *protocol_charts.figures(section)] for section in parts]
+        key: [[*charts.of_section(section), *protocol_charts.of_section(section)] for section in parts]
         for key, parts in found.items()
     }
     written = {INDEX: index(found)}
@@ -143,7 +143,7 @@ def _build(
             f"\n## {imported.TITLE}\n\n[{len(checkpoints)} results]({imported.KEY}.md), judged against nothing.\n"
         )
         written[f"{imported.KEY}.md"] = imported.page(checkpoints)
-    return Report(written, tuple(figure for of_sections in drawn.values() for some in of_sections for figure in some))
+    return Report(written, tuple(chart for of_sections in drawn.values() for some in of_sections for chart in some))
 
 
 def index(found: Mapping[str, Sequence[Section]]) -> str:
@@ -187,9 +187,9 @@ def index(found: Mapping[str, Sequence[Section]]) -> str:
 
 
 def write(report: Report, folder: Path, draw: bool = True) -> list[Path]:
-    """Write pages and figures and remove figures that no page shows any more; returns what changed, sorted.
+    """Write pages and charts and remove charts that no page shows any more; returns what changed, sorted.
 
-    Pages and figures that are as they should be are not touched. draw=False leaves figures alone.
+    Pages and charts that are as they should be are not touched. draw=False leaves charts alone.
     """
     changed = []
     for name, content in report.pages.items():
@@ -201,7 +201,7 @@ def write(report: Report, folder: Path, draw: bool = True) -> list[Path]:
             unfinished.replace(path)
             changed.append(path)
     if draw:
-        changed += [folder / "figures" / one.name for one in report.figures if figures.draw(one, folder / "figures")]
+        changed += [folder / "figures" / one.name for one in report.charts if drawing.draw(one, folder / "figures")]
         for path in _orphans(report, folder):
             path.unlink()
             changed.append(path)
@@ -217,12 +217,12 @@ def check(report: Report, folder: Path) -> list[str]:
             stale.append(f"{name}: not there")
         elif path.read_bytes() != content.encode():
             stale.append(f"{name}: not what the records give")
-    for figure in report.figures:
-        digest = figures.drawn_digest(folder / "figures" / figure.name)
+    for chart in report.charts:
+        digest = drawing.drawn_digest(folder / "figures" / chart.name)
         if digest is None:
-            stale.append(f"figures/{figure.name}: not there")
-        elif digest != figure.digest():
-            stale.append(f"figures/{figure.name}: drawn from other data")
+            stale.append(f"figures/{chart.name}: not there")
+        elif digest != chart.digest():
+            stale.append(f"figures/{chart.name}: drawn from other data")
     stale += [f"{path.relative_to(folder).as_posix()}: {NOT_OURS}" for path in _extra(report, folder)]
     return sorted(stale)
 
@@ -244,8 +244,8 @@ def refuse_otherwise(records: Iterable[Record], store: Path) -> None:
 
 
 def _extra(report: Report, folder: Path) -> Iterator[Path]:
-    """Pages, and files among the figures, that the results do not give. Other folders, such as the records', are not looked into."""
-    pictures = {figure.name for figure in report.figures}
+    """Pages, and files among the charts, that the results do not give. Other folders, such as the records', are not looked into."""
+    pictures = {chart.name for chart in report.charts}
     for path in sorted(folder.glob("*.md")):
         if path.name not in report.pages:
             yield path
@@ -256,9 +256,9 @@ def _extra(report: Report, folder: Path) -> Iterator[Path]:
 
 
 def _orphans(report: Report, folder: Path) -> Iterator[Path]:
-    """Drawn figures of the report's papers that no page shows any more, such as those of records that are gone."""
-    wanted = {figure.name for figure in report.figures}
+    """Drawn charts of the report's papers that no page shows any more, such as those of records that are gone."""
+    wanted = {chart.name for chart in report.charts}
     for paper in sorted(Path(name).stem for name in report.pages):
         for path in sorted((folder / "figures" / paper).glob("*.svg")):
-            if f"{paper}/{path.name}" not in wanted and figures.drawn_digest(path):
+            if f"{paper}/{path.name}" not in wanted and drawing.drawn_digest(path):
                 yield path

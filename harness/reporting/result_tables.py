@@ -172,7 +172,7 @@ _BENEATH = {"statistics-errors": _labels, "aslan": _folds, "ranking-accuracy": _
 def gains(section: Section) -> list[str]:
     """Pretrained minus random for every pair of rows: a small table for each table; empty without results."""
     parts = []
-    for table in (*section.paper.tables, *section.paper.figures):
+    for table in section.paper.tables_and_figures:
         names, digits = charts.row_names(table), decimals(section, table)
         for block in _blocks(table):
             # Sizes and costs gain nothing.

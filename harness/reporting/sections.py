@@ -107,9 +107,7 @@ def sections(
             kinds.setdefault((record.scale, record.scope, record.recipe_hash), []).append(record)
     if any(kind[:2] == ("paper", "full") and found for kind, found in kinds.items()):
         del kinds["paper", "full", ""]
-    cells = {
-        (cell.table, cell.row, cell.column): cell for table in (*paper.tables, *paper.figures) for cell in table.cells()
-    }
+    cells = {(cell.table, cell.row, cell.column): cell for table in paper.tables_and_figures for cell in table.cells()}
     named = Cells({paper.key: paper})
     found = []
     for (scale, scope, recipe_hash), members in kinds.items():

@@ -84,7 +84,7 @@ def of_section(section: "Section", verdict: str | None = None) -> str:
     if section.comparable:
         head += _indented("apart: ours − printed; within: the tolerance; p: that they differ by more than that")
     parts = ["\n".join(head)]
-    for table in (*section.paper.tables, *section.paper.figures):
+    for table in section.paper.tables_and_figures:
         judged = section.of_table(table)
         shown = [one for one in judged if (one.verdict == verdict if verdict else one.verdict not in UNMEASURED)]
         if shown:
@@ -153,7 +153,7 @@ def of_run(run: Prepared, records: list[Record], versions: dict[str, int]) -> st
     judged = judge(run.paper, records, scale=run.recipe.scale, protocol_versions=versions)
     asked = {(one.table, one.row) for one in run.built.measurements}
     parts = []
-    for table in (*run.paper.tables, *run.paper.figures):
+    for table in run.paper.tables_and_figures:
         cells = {(one.row, one.column): one for one in judged if one.table == table.id}
         rows = [
             [row.label, *(ours(cells[row.id, column.id], column.unit) for column in table.columns)]

@@ -49,7 +49,7 @@ def prepare(
     only_plan: bool = False,
 ) -> Prepared:
     """Recipe, data and plan of a request for a paper. Raises UsageError for whatever does not fit together."""
-    known = {cell.dataset for table in (*paper.tables, *paper.figures) for cell in table.cells() if cell.dataset}
+    known = {cell.dataset for table in paper.tables_and_figures for cell in table.cells() if cell.dataset}
     for name in request.datasets:
         if name not in known:
             raise UsageError(
@@ -62,7 +62,7 @@ def prepare(
 
 def _refuse_unknown_rows(paper: Paper, recipe: "Recipe") -> None:
     """Raise UsageError where the recipe's subset names a table or a row that the paper has not: nothing would be run for it."""
-    there = {table.id: [row.id for row in table.rows] for table in (*paper.tables, *paper.figures)}
+    there = {table.id: [row.id for row in table.rows] for table in paper.tables_and_figures}
     for table, rows in recipe.settings.subset.items():
         for name, known in ((table, there), *((row, there.get(table, ())) for row in rows)):
             if name not in known:
@@ -129,7 +129,7 @@ def refuse_faults(data: Data) -> None:
 
 def _plan(paper: Paper, recipe: "Recipe", data: Data, request: Request) -> Plan:
     settings = recipe.settings.model_dump(mode="json")
-    rows = [row for table in (*paper.tables, *paper.figures) for row in table.rows if row.source == "own"]
+    rows = [row for table in paper.tables_and_figures for row in table.rows if row.source == "own"]
     elsewhere = sorted({row.backbone for row in rows if row.backbone and door.from_elsewhere(row.backbone)})
     clip = (settings["video"]["clip_length"], settings["video"]["crop"], settings["video"]["crop"])
     return planning.build(paper, settings, data.facts, door.suite_facts(elsewhere, clip), request, data.faults)

@@ -57,7 +57,7 @@ def _templates() -> dict[str, dict]:
 def _evaluations(paper: Paper) -> list[list[Cell]]:
     """The cells that one evaluation fills, for every evaluation that the paper's own rows ask for."""
     found: dict[tuple, list[Cell]] = defaultdict(list)
-    for table in (*paper.tables, *paper.figures):
+    for table in paper.tables_and_figures:
         for cell in table.cells():
             if cell.source == "own" and cell.dataset:
                 settings = tuple(sorted(cell.settings.items()))

@@ -185,7 +185,7 @@ def records(
 
     Scores are shares of right answers, as in real records: of `videos` videos with ten clips each.
     """
-    for table in (*paper.tables, *paper.figures):
+    for table in paper.tables_and_figures:
         if tables and table.id not in tables:
             continue
         cells: dict[tuple, list] = {}

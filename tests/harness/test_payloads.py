@@ -312,7 +312,7 @@ def test_a_record_that_the_schema_takes_makes_a_report(tmp_path, monkeypatch, ch
     monkeypatch.setattr(cli, "TABLES", folder)
     store = Store(tmp_path / "records")
     for paper in tables.load(folder).values():
-        drawn = [table.id for table in (*paper.tables, *paper.figures) if DRAWN & {c.protocol for c in table.cells()}]
+        drawn = [table.id for table in paper.tables_and_figures if DRAWN & {c.protocol for c in table.cells()}]
         for one in list(results.records(paper, seeds=1, tables=drawn))[:12]:
             whole = results.with_protocol_scores(one).model_dump()
             store.add(Record.model_validate(whole | changes))

@@ -467,7 +467,7 @@ def as_measured(papers, value, *, half_width=1.0, seeds=1, **changes) -> list[Ju
     """A judgement of every own cell with a value, as the prior spread of one seed would give it."""
     judgements = []
     for paper in papers.values():
-        for table in (*paper.tables, *paper.figures):
+        for table in paper.tables_and_figures:
             for cell in table.cells():
                 ours = value(cell)
                 if cell.source == "own" and not math.isnan(ours):

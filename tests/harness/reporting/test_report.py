@@ -96,7 +96,7 @@ def test_nothing_run_shows_printed_values_not_run_and_the_command(paper, said):
     assert "printed “125”, read as 12.5: the decimal point is lost" in text
     assert "The text says 12; the table says 12.5." in text
     assert not re.search(r"\b0\.0\b", text)
-    assert build(paper).figures == ()
+    assert build(paper).charts == ()
 
 
 def test_smaller_scales_are_never_set_against_print(paper):
@@ -262,12 +262,12 @@ def test_check_finds_what_is_stale_and_only_that(tmp_path, paper):
     records = list(results.records(paper, seeds=2))
     folder = tmp_path / "reports"
     built = build(paper, records)
-    assert len(report.check(built, folder)) == 2 + len(built.figures)
+    assert len(report.check(built, folder)) == 2 + len(built.charts)
     report.write(built, folder)
     assert report.check(built, folder) == []
     assert report.write(built, folder) == []
 
-    name = built.figures[0].name
+    name = built.charts[0].name
     (folder / "small.md").write_text(built.pages["small.md"].replace("Top1", "Top2"), encoding="utf-8")
     (folder / "figures" / name).unlink()
     assert report.check(built, folder) == [f"figures/{name}: not there", "small.md: not what the records give"]

@@ -28,10 +28,7 @@ ORDERS = 50
 SLOTS = range(1, 17)
 PAPERS = {key: preparation.paper_of(key, TABLES) for key in door.papers_with_recipe()}
 EVERY_TABLE = [
-    (key, table.id)
-    for key, paper in PAPERS.items()
-    for table in (*paper.tables, *paper.figures)
-    if not isinstance(table, str)
+    (key, table.id) for key, paper in PAPERS.items() for table in paper.tables_and_figures if not isinstance(table, str)
 ]
 
 
@@ -69,9 +66,7 @@ class Paper:
     def __init__(self, key: str, folder: Path, generated):
         self.key, self.runs = key, folder / "runs"
         self._aside, self._generated = folder / "aside", generated
-        self.metrics = sorted(
-            {cell.metric for table in (*PAPERS[key].tables, *PAPERS[key].figures) for cell in table.cells()}
-        )
+        self.metrics = sorted({cell.metric for table in PAPERS[key].tables_and_figures for cell in table.cells()})
 
     def prepare(self, **asked) -> Prepared:
         return preparation.prepare(PAPERS[self.key], "tiny", None, plan.Request(**asked), self.runs)

@@ -1,7 +1,7 @@
-"""Figures as data first, as SVG second.
+"""Charts as data first, as SVG second.
 
-A `Figure` holds every number, label and title that its picture shows, in a grid of panels of lines or bars. Top-k curves,
-training curves and slope charts are all of that form, so one function draws them. The SHA-256 of this data, the figure's digest, is
+A `Chart` holds every number, label and title that its picture shows, in a grid of panels of lines or bars. Top-k curves,
+training curves and slope charts are all of that form, so one function draws them. The SHA-256 of this data, the chart's digest, is
 written into the SVG's description. Whether a committed picture is stale is decided by that digest: matplotlib may be upgraded,
 and its bytes may move, without a false alarm.
 
@@ -50,7 +50,7 @@ END_LABEL_SIZE, END_LABEL_LINE, END_LABEL_PAD = 7, 0.12, 0.045
 END_LABEL_LETTERS = 26
 # A group of bars, one of them for each line; and from one panel of bars to the next, whose labels stand between.
 BAR_HEIGHT, BAR_GAP = 0.11, 0.07
-# What a figure in a page can be wide without its letters getting too small to read.
+# What a chart in a page can be wide without its letters getting too small to read.
 WIDEST = 12.4
 
 
@@ -58,7 +58,7 @@ WIDEST = 12.4
 class Line:
     """One line or one set of points; `None` in `y` is a gap, never a zero."""
 
-    label: str  # in the legend, once per figure; "" is left out of it
+    label: str  # in the legend, once per chart; "" is left out of it
     x: tuple[float, ...]
     y: tuple[float | None, ...]
     low: tuple[float | None, ...] = ()  # a shaded band, or error bars where x has two places; empty: none
@@ -84,8 +84,8 @@ class Panel:
 
 
 @dataclass(frozen=True)
-class Figure:
-    """A picture to be: `name` is its file name under figures/, `alt` says in words what it shows."""
+class Chart:
+    """A picture to be: `name` is its file name under the pages' folder figures/, `alt` says in words what it shows."""
 
     name: str
     title: str
@@ -112,10 +112,10 @@ def drawn_digest(path: Path) -> str | None:
     return found.group(1) if found else None
 
 
-def draw(figure: Figure, folder: Path) -> bool:
-    """Draws `figure` into `folder` as an SVG, unless the picture there already shows the same data. True if it drew."""
-    path = folder / figure.name
-    if drawn_digest(path) == figure.digest():
+def draw(chart: Chart, folder: Path) -> bool:
+    """Draws `chart` into `folder` as an SVG, unless the picture there already shows the same data. True if it drew."""
+    path = folder / chart.name
+    if drawn_digest(path) == chart.digest():
         return False
     import matplotlib
 
@@ -142,9 +142,9 @@ def draw(figure: Figure, folder: Path) -> bool:
                 "path.simplify": True,
             }
         )
-        canvas = _layout(figure)
+        canvas = _layout(chart)
         unfinished = path.with_name(path.name + ".part")
-        metadata = {"Date": None, "Creator": None, "Description": f"inputs sha256:{figure.digest()}"}
+        metadata = {"Date": None, "Creator": None, "Description": f"inputs sha256:{chart.digest()}"}
         drawing = io.StringIO()
         canvas.savefig(drawing, format="svg", metadata=metadata)
         unfinished.write_text(_compact(drawing.getvalue()), encoding="utf-8")
@@ -199,12 +199,12 @@ def _named_width(panel: Panel) -> float:
     return max(0, max((len(words) for _, words in panel.ticks), default=0) * 8 / 72 * 0.62 - LEFT + 0.2)
 
 
-def _layout(figure: Figure) -> "Canvas":
+def _layout(chart: Chart) -> "Canvas":
     from matplotlib.figure import Figure as Canvas
 
-    panels = [panel for row in figure.panels for panel in row]
+    panels = [panel for row in chart.panels for panel in row]
     lines = [line for panel in panels for line in panel.lines]
-    rows, columns = len(figure.panels), max(len(row) for row in figure.panels)
+    rows, columns = len(chart.panels), max(len(row) for row in chart.panels)
     labelled = any(line.end_label for line in lines)
     panel_width = LABELLED_PANEL_WIDTH if labelled else PANEL_WIDTH
     panel_height = max(PANEL_HEIGHT, *map(_stacked_height, panels))
@@ -213,7 +213,7 @@ def _layout(figure: Figure) -> "Canvas":
     right, gap = RIGHT + beside, GAP_X + beside + left - LEFT
     entries = [label for label in dict.fromkeys(line.label for line in lines) if label]
     # A title is about 0.085 inch a letter; a single narrow panel must not cut it off.
-    width = max(left + columns * panel_width + (columns - 1) * gap + right, 0.3 + 0.085 * len(figure.title))
+    width = max(left + columns * panel_width + (columns - 1) * gap + right, 0.3 + 0.085 * len(chart.title))
     # A legend entry is about 0.07 inch a letter, and 0.6 inch for the sample of its line.
     per_line = max(1, int((width - 0.2) / (0.6 + 0.07 * max(map(len, entries), default=1))))
     legend_height = LEGEND_LINE * -(-len(entries) // per_line) + 0.08 if entries else 0
@@ -222,7 +222,7 @@ def _layout(figure: Figure) -> "Canvas":
 
     canvas = Canvas(figsize=(width, height), facecolor="white")
     bars = any(panel.bars for panel in panels)
-    grid = canvas.subplots(rows, columns, squeeze=False, sharex=bars, sharey="row" if figure.share_y else False)
+    grid = canvas.subplots(rows, columns, squeeze=False, sharex=bars, sharey="row" if chart.share_y else False)
     canvas.subplots_adjust(
         left=left / width,
         right=(left + columns * panel_width + (columns - 1) * gap) / width,
@@ -231,17 +231,17 @@ def _layout(figure: Figure) -> "Canvas":
         wspace=gap / panel_width,
         hspace=GAP_Y / panel_height,
     )
-    canvas.suptitle(figure.title, x=0.12 / width, y=1 - 0.1 / height, ha="left", va="top", fontsize=9.5, weight="bold")
+    canvas.suptitle(chart.title, x=0.12 / width, y=1 - 0.1 / height, ha="left", va="top", fontsize=9.5, weight="bold")
     handles: dict[str, Handle] = {}
     for i in range(rows):
         for j in range(columns):
-            if j < len(figure.panels[i]):
-                for label, handle in _panel(grid[i][j], figure.panels[i][j]).items():
+            if j < len(chart.panels[i]):
+                for label, handle in _panel(grid[i][j], chart.panels[i][j]).items():
                     handles.setdefault(label, handle)
             else:
                 grid[i][j].set_visible(False)
     # After all panels are drawn: with a shared scale the limits are known only now.
-    for i, row in enumerate(figure.panels):
+    for i, row in enumerate(chart.panels):
         for j, panel in enumerate(row):
             _end_labels(grid[i][j], panel)
     if entries:
