@@ -10,24 +10,9 @@ import hashlib
 from typing import TYPE_CHECKING
 
 from suite import recipe
-from suite.regression import (
-    FLOAT32,
-    FLOAT64,
-    WEIGHTS,
-    Exact,
-    Given,
-    Native,
-    Near,
-    Painted,
-    corner,
-    digest,
-    fix_weights,
-    identity,
-    parameters,
-    pretext_steps,
-    recipe_hashes,
-    within,
-)
+from suite.regression.generated import Given, Native, Painted, corner, identity
+from suite.regression.numbers import FLOAT32, Exact, Near, digest, recipe_hashes, within
+from suite.regression.pretexts import WEIGHTS, Pretext, fix_weights, parameters, pretext_steps, step_numbers
 
 if TYPE_CHECKING:
     import numpy as np
@@ -98,19 +83,17 @@ def _networks(settings: recipe.Scale) -> Exact:
     """Parameters of backbone, pretext network and classifier, and the feature's length, at the paper's size and here."""
     import torch
 
-    from suite import backbones
-    from suite.papers.mas import statistics_network, statistics_regression
+    from suite.papers.mas import statistics_network
 
     found: Exact = {}
     for scale, chosen in (("paper", recipe.load("mas", "paper").settings), ("tiny", settings)):
-        pretraining, video = _settings(chosen)
         # Sizes need no memory.
         with torch.device("meta"):
-            backbone = backbones.build("c3d5", chosen.width, _clip(video))
+            backbone = _backbone(chosen)
             found[f"parameters/{scale}/c3d5"] = parameters(backbone)
             found[f"feature-size/{scale}/c3d5"] = backbone.feature_size
             for labels in ("pattern1", "global", "motion", "appearance", "joint"):
-                network = statistics_regression.network(backbone, pretraining | {"labels": labels}, video)
+                network = Pretext(chosen, PRETRAINING, labels=labels).network(backbone)
                 found[f"parameters/{scale}/{labels}"] = parameters(network)
             found[f"parameters/{scale}/classifier-of-101"] = parameters(
                 statistics_network.fully_connected(backbone, 101)
@@ -118,37 +101,30 @@ def _networks(settings: recipe.Scale) -> Exact:
     return found
 
 
-def _settings(settings: recipe.Scale) -> tuple[dict, dict]:
-    """The settings that the pretext task takes: of the pretraining and of the clips."""
-    return settings.pretraining[PRETRAINING].model_dump(mode="json"), settings.video.model_dump(mode="json")
+def _backbone(settings: recipe.Scale) -> nn.Module:
+    """C3D5 for the recipe's clips."""
+    from suite import backbones
 
-
-def _clip(video: dict) -> tuple[int, int, int]:
-    return video["clip_length"], video["crop"], video["crop"]
+    video = settings.video
+    return backbones.build("c3d5", settings.width, (video.clip_length, video.crop, video.crop))
 
 
 def _drawn(data: Native, settings: recipe.Scale) -> Exact:
     """Windows of a video, and clips with their flow as seed 0 cuts and mirrors them."""
-    from suite.papers.mas import statistics_regression
     from suite.video import clips
 
     found: Exact = {}
     for frames, length, step in ((15, 16, 8), (16, 16, 8), (23, 16, 8), (24, 16, 8), (100, 16, 16), (37, 8, 4)):
         found[f"windows/{frames}-frames-by-{length}-step-{step}"] = clips.windows(frames, length, step)
-    pretraining, video = _settings(settings)
-    train = data.dataset.splits[1].train
-    eligible = statistics_regression.eligible(train, data.frames, pretraining, video)
+    pretext, train = Pretext(settings, PRETRAINING), data.dataset.splits[1].train
+    eligible = pretext.eligible(train, data.frames)
     found["counts/kinetics400/long-enough"] = len(eligible)
     given = Given(data.frames, Painted(*settings.video.resize), PaintedFlow(*settings.video.resize))
-    for epoch, training in ((0, True), (1, True), (0, False)):
-        samples = statistics_regression.samples(given, eligible, pretraining, video, seed=0, training=training)
-        found["counts/kinetics400/clips"] = len(samples)
-        where = f"epoch{epoch}" if training else "validation"
-        for index in range(0, 20, 5):
-            clip, flow = samples[epoch, index]
-            # A mirrored clip's columns count down, and its flow to the right is to the left.
-            right = [int(clip[0, 0, -1, 2]), *flow[0, :, 0, 0].int().tolist()]
-            found[f"clips/{where}-sample{index}"] = [*corner(clip), *right]
+    found["counts/kinetics400/clips"] = len(pretext.samples(given, eligible, training=True))
+    for where, (clip, flow) in pretext.drawn(given, eligible, indices=range(0, 20, 5)):
+        # A mirrored clip's columns count down, and its flow to the right is to the left.
+        right = [int(clip[0, 0, -1, 2]), *flow[0, :, 0, 0].int().tolist()]
+        found[f"clips/{where}"] = [*corner(clip), *right]
     return found
 
 
@@ -236,12 +212,11 @@ def _evaluation(job: Job, settings: recipe.Scale) -> dict:
 
 def _features(data: Native, settings: recipe.Scale) -> np.ndarray:
     """Features of all videos of a dataset by a network of fixed weights: float32 [V, D]."""
-    from suite import backbones
     from suite.evaluation import features
 
     video = settings.video
     return features.video_features(
-        fix_weights(backbones.build("c3d5", settings.width, _clip(video.model_dump())), PROBED),
+        fix_weights(_backbone(settings), PROBED),
         data.source,
         data.dataset.videos(),
         data.frames,
@@ -258,11 +233,7 @@ def _waves(settings: recipe.Scale) -> Waves:
 
 
 def _network(settings: recipe.Scale) -> nn.Module:
-    from suite import backbones
-    from suite.papers.mas import statistics_regression
-
-    pretraining, video = _settings(settings)
-    return statistics_regression.network(backbones.build("c3d5", settings.width, _clip(video)), pretraining, video)
+    return Pretext(settings, PRETRAINING).network(_backbone(settings))
 
 
 # ---------------------------------------------------------------------------------------------------- training
@@ -270,45 +241,27 @@ def _network(settings: recipe.Scale) -> nn.Module:
 
 def _steps(job: Job, settings: recipe.Scale) -> dict:
     """First steps of the joint pretraining, and its errors."""
-    from suite.papers.mas import statistics_regression
-
-    pretraining, video = _settings(settings)
-    data = Native(job, "kinetics400", settings)
-    videos = statistics_regression.eligible(data.dataset.splits[1].train, data.frames, pretraining, video)
-    given = Given(data.frames, data.source, _waves(settings))
-    samples = statistics_regression.samples(given, videos, pretraining, video, seed=0, training=True)
-    optimisation = settings.pretraining[PRETRAINING].optimisation
-    first, steps = pretext_steps(lambda: _network(settings), samples, optimisation, _loss)
+    pretext, data = Pretext(settings, PRETRAINING), Native(job, "kinetics400", settings)
+    videos = pretext.eligible(data.dataset.splits[1].train, data.frames)
+    samples = pretext.samples(Given(data.frames, data.source, _waves(settings)), videos, training=True)
+    first, steps = pretext_steps(lambda: _network(settings), samples, pretext.optimisation, _loss)
     numbers = {"joint": first.loss.item()} | {name: part.item() for name, part in first.parts.items()}
-    return {
-        "near": _errors(data, settings)
-        | within(FLOAT32, {f"first-step-loss/{name}": value for name, value in numbers.items()})
-        | within(FLOAT64, {f"float64-{name}": value for name, value in steps.items()})
-    }
+    return {"near": _errors(data, settings) | step_numbers(numbers, steps)}
 
 
 def _errors(data: Native, settings: recipe.Scale) -> Near:
     """Errors of both branches and of the constant predictor on clips of a few test videos, with fixed weights."""
-    from suite.papers.mas import statistics_network, statistics_regression
+    from suite.papers.mas import statistics_network
 
-    pretraining, video = _settings(settings)
+    pretext = Pretext(settings, PRETRAINING)
     split = data.dataset.splits[1]
     given = Given(data.frames, data.source, _waves(settings))
     samples = [
-        statistics_regression.samples(
-            given,
-            statistics_regression.eligible(side[::12], data.frames, pretraining, video),
-            pretraining,
-            video,
-            seed=0,
-            training=False,
-        )
+        pretext.samples(given, pretext.eligible(side[::12], data.frames), training=False)
         for side in (split.train, split.test)
     ]
     network = fix_weights(_network(settings), WEIGHTS)
-    found = statistics_network.errors(
-        network, *samples, batch=settings.pretraining[PRETRAINING].optimisation.batch, device="cpu"
-    )
+    found = statistics_network.errors(network, *samples, batch=pretext.optimisation.batch, device="cpu")
     numbers = {
         f"{kind}/{name}": found[name][kind] for kind in ("network", "constant") for name in ("motion", "appearance")
     }

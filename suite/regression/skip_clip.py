@@ -5,21 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from suite import recipe
-from suite.regression import (
-    FLOAT32,
-    FLOAT64,
-    WEIGHTS,
-    Exact,
-    Given,
-    Native,
-    Near,
-    Painted,
-    fix_weights,
-    parameters,
-    pretext_steps,
-    recipe_hashes,
-    within,
-)
+from suite.regression.generated import Given, Native, Painted
+from suite.regression.numbers import FLOAT32, FLOAT64, Exact, Near, recipe_hashes, within
+from suite.regression.pretexts import WEIGHTS, Pretext, fix_weights, parameters, pretext_steps, step_numbers
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -42,11 +30,10 @@ def _data(job: Job, settings: recipe.Scale) -> dict:
     return {"exact": exact, "near": _losses()}
 
 
-def _pretext(settings: recipe.Scale, weights: str = "skip-clip") -> tuple[dict, dict]:
-    """The settings that the pretext task takes: of a pretraining and of the clips. Crops are not resized: see the package."""
+def _pretext(settings: recipe.Scale, weights: str = "skip-clip") -> Pretext:
+    """Crops are not resized: see the package."""
     chosen = settings.pretraining[weights]
-    side = round(chosen.crop_scale * min(chosen.resize))
-    return chosen.model_dump(mode="json") | {"size": side}, settings.video.model_dump(mode="json")
+    return Pretext(settings, weights, size=round(chosen.crop_scale * min(chosen.resize)))
 
 
 def _networks() -> Exact:
@@ -54,7 +41,6 @@ def _networks() -> Exact:
     import torch
 
     from suite import backbones
-    from suite.papers.skip_clip import order_ranking
 
     found: Exact = {}
     for scale in ("paper", "tiny"):
@@ -64,12 +50,12 @@ def _networks() -> Exact:
             backbone = backbones.build("resnet18-3d", settings.width).eval()
             found[f"parameters/{scale}/resnet18-3d"] = parameters(backbone)
             for weights in ("skip-clip", "rank", "skip-clip-long-targets"):
-                chosen = settings.pretraining[weights].model_dump(mode="json")
-                network = order_ranking.network(backbone, chosen, settings.video.model_dump(mode="json")).eval()
+                pretext = Pretext(settings, weights)
+                network = pretext.network(backbone).eval()
                 found[f"parameters/{scale}/{weights}"] = parameters(network)
-                side = chosen["size"]
+                side, target_length = (pretext.pretraining[key] for key in ("size", "target_length"))
                 context = torch.empty(1, settings.video.clip_length, side, side, 3, dtype=torch.uint8)
-                targets = torch.empty(2, chosen["target_length"], side, side, 3, dtype=torch.uint8)
+                targets = torch.empty(2, target_length, side, side, 3, dtype=torch.uint8)
                 found[f"maps/{scale}/{weights}"] = [
                     *network.context_map(context).shape[1:],
                     *network.target_maps(targets).shape[1:],
@@ -97,24 +83,18 @@ def _layouts() -> Exact:
 
 def _drawn(data: Native, settings: recipe.Scale) -> Exact:
     """Time, direction, crop and mirroring of samples as seed 0 draws them."""
-    from suite.papers.skip_clip import order_ranking
-
     found: Exact = {}
     train = data.dataset.splits[1].train
     for weights in ("skip-clip", "skip-clip-long-targets"):
-        pretraining, video = _pretext(settings, weights)
-        eligible = order_ranking.eligible(train, data.frames, pretraining, video)
+        pretext = _pretext(settings, weights)
+        eligible = pretext.eligible(train, data.frames)
         found[f"counts/{weights}/long-enough"] = len(eligible)
         given = Given(data.frames, Painted(*settings.pretraining[weights].resize))
-        for epoch, training in ((0, True), (1, True), (0, False)):
-            samples = order_ranking.samples(given, eligible, pretraining, video, seed=0, training=training)
-            where = f"epoch{epoch}" if training else "validation"
-            for index in range(3):
-                context, targets = samples[epoch, index]
-                # Frames of the context's ends and of each target's start, then top row, left and right column.
-                frames = [*context[[0, -1], 0, 0, 0].tolist(), *targets[:, 0, 0, 0, 0].tolist()]
-                crop = [*targets[-1, -1, 0, 0, 1:].tolist(), int(targets[-1, -1, 0, -1, 2])]
-                found[f"samples/{weights}/{where}-sample{index}"] = frames + crop
+        for where, (context, targets) in pretext.drawn(given, eligible):
+            # Frames of the context's ends and of each target's start, then top row, left and right column.
+            frames = [*context[[0, -1], 0, 0, 0].tolist(), *targets[:, 0, 0, 0, 0].tolist()]
+            crop = [*targets[-1, -1, 0, 0, 1:].tolist(), int(targets[-1, -1, 0, -1, 2])]
+            found[f"samples/{weights}/{where}"] = frames + crop
     return found
 
 
@@ -147,16 +127,15 @@ def _evaluation(job: Job, settings: recipe.Scale) -> dict:
     from torch import nn
 
     from suite.evaluation import finetuning, recognition
-    from suite.papers.skip_clip import order_ranking, ranking_network
+    from suite.papers.skip_clip import ranking_network
 
     data = Native(job, "ucf101", settings)
     tested = data.dataset.splits[1].test[::EVERY]
-    pretraining, video = _pretext(settings)
-    videos = order_ranking.eligible(tested, data.frames, pretraining, video)
-    given = Given(data.frames, data.source)
-    samples = order_ranking.samples(given, videos, pretraining, video, seed=0, training=False)
+    pretext = _pretext(settings)
+    videos = pretext.eligible(tested, data.frames)
+    samples = pretext.samples(Given(data.frames, data.source), videos, training=False)
     network = fix_weights(_network(settings), RANKED)
-    ranked = ranking_network.ranking_accuracy(network, samples, pretraining["optimisation"]["batch"], "cpu")
+    ranked = ranking_network.ranking_accuracy(network, samples, pretext.optimisation.batch, "cpu")
     job.runtime.progress(1, 2)
     layer = nn.Linear(network.backbone.feature_size, len(data.dataset.classes))
     logits = recognition.test(
@@ -189,9 +168,8 @@ def _evaluation(job: Job, settings: recipe.Scale) -> dict:
 
 def _network(settings: recipe.Scale) -> nn.Module:
     from suite import backbones
-    from suite.papers.skip_clip import order_ranking
 
-    return order_ranking.network(backbones.build("resnet18-3d", settings.width), *_pretext(settings))
+    return _pretext(settings).network(backbones.build("resnet18-3d", settings.width))
 
 
 # ---------------------------------------------------------------------------------------------------- training
@@ -199,21 +177,13 @@ def _network(settings: recipe.Scale) -> nn.Module:
 
 def _steps(job: Job, settings: recipe.Scale) -> dict:
     """First steps of the pretraining with all losses on."""
-    from suite.papers.skip_clip import order_ranking
-
-    pretraining, video = _pretext(settings)
-    data = Native(job, "ucf101", settings)
-    videos = order_ranking.eligible(data.dataset.splits[1].train, data.frames, pretraining, video)
-    given = Given(data.frames, data.source)
-    samples = order_ranking.samples(given, videos, pretraining, video, seed=0, training=True)
-    chosen = settings.pretraining["skip-clip"]
-    first, steps = pretext_steps(lambda: _network(settings), samples, chosen.optimisation, _loss)
+    pretext, data = _pretext(settings), Native(job, "ucf101", settings)
+    videos = pretext.eligible(data.dataset.splits[1].train, data.frames)
+    samples = pretext.samples(Given(data.frames, data.source), videos, training=True)
+    first, steps = pretext_steps(lambda: _network(settings), samples, pretext.optimisation, _loss)
     numbers = {"all": first.loss.item()}
     numbers |= {name: part.item() for name, part in first.parts.items() if name.endswith("loss")}
-    return {
-        "near": within(FLOAT32, {f"first-step-loss/{name}": value for name, value in numbers.items()})
-        | within(FLOAT64, {f"float64-{name}": value for name, value in steps.items()})
-    }
+    return {"near": step_numbers(numbers, steps)}
 
 
 def _loss(network: nn.Module, context: Tensor, targets: Tensor) -> Tensor:

@@ -5,22 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from suite import recipe
-from suite.regression import (
-    FLOAT32,
-    FLOAT64,
-    WEIGHTS,
-    Exact,
-    Given,
-    Native,
-    Near,
-    Painted,
-    batch_of,
-    fix_weights,
-    parameters,
-    pretext_steps,
-    recipe_hashes,
-    within,
-)
+from suite.regression.generated import Given, Native, Painted
+from suite.regression.numbers import FLOAT32, FLOAT64, Exact, Near, recipe_hashes, within
+from suite.regression.pretexts import WEIGHTS, Pretext, batch_of, fix_weights, parameters, pretext_steps, step_numbers
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -32,6 +19,8 @@ DATASETS = ("ucf101",)
 NETWORKS = ("c3d", "r3d", "r2plus1d", "s3dg")
 # The backbone of the paper's ablations.
 BACKBONE = "r2plus1d"
+# The pretraining that is looked at: all three subtasks.
+PRETRAINING = "full"
 # Of test and training videos that fixed weights are asked about, every so many; clips of each in feature space.
 EVERY, CLIPS = 3, 2
 # Seed of the weights that are asked: of nine, the one that finds three orders, others one or two. Outputs that decide differ
@@ -56,17 +45,11 @@ def _data(job: Job, settings: recipe.Scale) -> dict:
     return {"exact": exact | drawn, "near": colours | _similarities()}
 
 
-def _pretext(settings: recipe.Scale, weights: str = "full") -> tuple[dict, dict]:
-    """The settings that a pretraining's task takes: its own and those of the clips."""
-    return settings.pretraining[weights].model_dump(mode="json"), settings.video.model_dump(mode="json")
-
-
 def _networks() -> Exact:
     """Parameters of each network with all subtasks, all and those that learn; of each subtask; of views' networks."""
     import torch
 
     from suite import backbones
-    from suite.papers.srop import segment_order, view_synthesis
 
     found: Exact = {}
     for scale in ("paper", "tiny"):
@@ -75,14 +58,14 @@ def _networks() -> Exact:
         with torch.device("meta"):
             for name in NETWORKS:
                 backbone = backbones.build(name, settings.width)
-                network = segment_order.network(backbone, *_pretext(settings))
+                network = Pretext(settings, PRETRAINING).network(backbone)
                 learnt = sum(tensor.numel() for tensor in network.parameters() if tensor.requires_grad)
                 found[f"parameters/{scale}/{name}"] = [parameters(backbone), parameters(network), learnt]
             backbone = backbones.build(BACKBONE, settings.width)
             for weights in ("order", "rate", "contrastive", "order-rate", "view-n5", "view-classification"):
-                network = segment_order.network(backbone, *_pretext(settings, weights))
+                network = Pretext(settings, weights).network(backbone)
                 found[f"parameters/{scale}/{weights}"] = parameters(network)
-            made = view_synthesis.network(backbone, *_pretext(settings, "views"))
+            made = Pretext(settings, "views").network(backbone)
             found[f"parameters/{scale}/views"] = [parameters(made.autoencoder), parameters(made.flow)]
     return found
 
@@ -92,12 +75,13 @@ def _segments() -> Exact:
     from suite.papers.srop import segment_clips
     from suite.seeding import generator
 
-    pretraining, video = _pretext(recipe.load("srop", "paper").settings)
-    layout = {key: pretraining[key] for key in ("segments", "shortest", "max_rate")}
+    pretext = Pretext(recipe.load("srop", "paper").settings, PRETRAINING)
+    layout = {key: pretext.pretraining[key] for key in ("segments", "shortest", "max_rate")}
+    layout["clip_length"] = pretext.video["clip_length"]
     found: Exact = {}
     for frames in (10, 16, 40, 186):
         for draw in range(2):
-            clip = segment_clips.draw_segments(generator(0, draw), frames, clip_length=video["clip_length"], **layout)
+            clip = segment_clips.draw_segments(generator(0, draw), frames, **layout)
             found[f"segments/{frames}-frames-draw{draw}"] = [*clip.frames, *clip.lengths, *clip.rates, clip.order]
     return found
 
@@ -105,25 +89,20 @@ def _segments() -> Exact:
 def _drawn(data: Native, settings: recipe.Scale) -> tuple[Exact, Near]:
     """Order, rates, query and second clip of samples as seed 0 draws them, clips of fine-tuning, and colours of both."""
     from suite.evaluation import finetuning
-    from suite.papers.srop import segment_order
 
     found, colours = {}, {}
     given = Given(data.frames, Painted(*settings.video.resize))
     train = data.dataset.splits[1].train
     for weights in ("full", "view-n5"):
-        pretraining, video = _pretext(settings, weights)
         # The paper mirrors; at the tiny scale a mirrored action is another one.
-        pretraining["flip"] = True
-        videos = segment_order.eligible(train, data.frames, pretraining, video)
+        pretext = Pretext(settings, weights, flip=True)
+        videos = pretext.eligible(train, data.frames)
         found[f"counts/{weights}/eligible"] = len(videos)
-        for epoch, training in ((0, True), (1, True), (0, False)):
-            samples = segment_order.samples(given, videos, pretraining, video, seed=0, training=training)
-            where = f"samples/{weights}/epoch{epoch}" if training else f"samples/{weights}/validation"
-            for index in range(3):
-                clips, factors, order, rates = samples[epoch, index]
-                found[f"{where}-sample{index}"] = [order, *rates.tolist(), *_shown(clips[0]), *_shown(clips[1])]
-                if where == "samples/full/epoch0":
-                    colours |= _colours(f"{where}-sample{index}", factors.flatten())
+        for where, (clips, factors, order, rates) in pretext.drawn(given, videos):
+            name = f"samples/{weights}/{where}"
+            found[name] = [order, *rates.tolist(), *_shown(clips[0]), *_shown(clips[1])]
+            if name.startswith("samples/full/epoch0"):
+                colours |= _colours(name, factors.flatten())
     tuning, video = settings.finetuning, settings.video
     shown = {"clip_length": video.clip_length, "crop": video.crop, "seed": 0, "training": True}
     clips = finetuning.ActionClips(given.source(None), train, data.frames, flip=True, jitter=tuning.jitter, **shown)
@@ -179,18 +158,15 @@ def _evaluation(job: Job, settings: recipe.Scale) -> dict:
 
     from suite import backbones
     from suite.evaluation import features, space
-    from suite.papers.srop import segment_network, segment_order
+    from suite.papers.srop import segment_network
 
     data = Native(job, "ucf101", settings)
     split = data.dataset.splits[1]
     tested, learnt = split.test[::EVERY], split.train[::EVERY]
-    pretraining, video = _pretext(settings)
-    given = Given(data.frames, data.source)
-    samples, gallery = (
-        segment_order.samples(given, side, pretraining, video, seed=0, training=False) for side in (tested, learnt)
-    )
+    pretext, given = Pretext(settings, PRETRAINING), Given(data.frames, data.source)
+    samples, gallery = (pretext.samples(given, side, training=False) for side in (tested, learnt))
     network = fix_weights(_network(settings), ASKED)
-    found = segment_network.pretext_scores(network, samples, gallery, pretraining["optimisation"]["batch"], "cpu")
+    found = segment_network.pretext_scores(network, samples, gallery, pretext.optimisation.batch, "cpu")
     job.runtime.progress(1, 2)
 
     clips = {"clip_length": settings.video.clip_length, "crop": settings.video.crop, "clips": CLIPS}
@@ -217,9 +193,8 @@ def _evaluation(job: Job, settings: recipe.Scale) -> dict:
 
 def _network(settings: recipe.Scale) -> SegmentNetwork:
     from suite import backbones
-    from suite.papers.srop import segment_order
 
-    return segment_order.network(backbones.build(BACKBONE, settings.width), *_pretext(settings))
+    return Pretext(settings, PRETRAINING).network(backbones.build(BACKBONE, settings.width))
 
 
 # ---------------------------------------------------------------------------------------------------- training
@@ -227,20 +202,16 @@ def _network(settings: recipe.Scale) -> SegmentNetwork:
 
 def _steps(job: Job, settings: recipe.Scale) -> dict:
     """First steps with all three subtasks, what the queue and the key encoder come to, and losses of view synthesis."""
-    from suite.papers.srop import segment_order
-
-    data = Native(job, "ucf101", settings)
-    pretraining, video = _pretext(settings)
-    videos = segment_order.eligible(data.dataset.splits[1].train, data.frames, pretraining, video)
-    samples = segment_order.samples(Given(data.frames, data.source), videos, pretraining, video, seed=0, training=True)
+    pretext, data = Pretext(settings, PRETRAINING), Native(job, "ucf101", settings)
+    videos = pretext.eligible(data.dataset.splits[1].train, data.frames)
+    samples = pretext.samples(Given(data.frames, data.source), videos, training=True)
     built: list[SegmentNetwork] = []
 
     def build() -> SegmentNetwork:
         built.append(_network(settings))
         return built[-1]
 
-    chosen = settings.pretraining["full"]
-    first, steps = pretext_steps(build, samples, chosen.optimisation, _loss)
+    first, steps = pretext_steps(build, samples, pretext.optimisation, _loss)
     # Against keys that are random numbers the positive is first by far: what is left of its loss is rounding.
     numbers = {"all": first.loss.item()} | {name: first.parts[name].item() for name in ("order_loss", "rate_loss")}
     # The network of the steps in float64.
@@ -249,12 +220,10 @@ def _steps(job: Job, settings: recipe.Scale) -> dict:
     steps["queue"] = stepped.queue[:next_place].abs().mean().item()
     steps["key-encoder"] = stepped.key_backbone.conv1.conv.spatial.weight.abs().mean().item()
     job.runtime.progress(1, 2)
-    batch = batch_of(samples, 0, chosen.optimisation.batch)
+    batch = batch_of(samples, 0, pretext.optimisation.batch)
     return {
         "exact": {"queue/next-place": next_place},
-        "near": within(FLOAT32, {f"first-step-loss/{name}": value for name, value in numbers.items()})
-        | within(FLOAT64, {f"float64-{name}": value for name, value in steps.items()})
-        | _views(settings, batch),
+        "near": step_numbers(numbers, steps) | _views(settings, batch),
     }
 
 
@@ -289,10 +258,9 @@ def _views(settings: recipe.Scale, batch: tuple[Tensor, ...]) -> Near:
     import torch
 
     from suite import backbones
-    from suite.papers.srop import view_synthesis
     from suite.seeding import seed_everything
 
-    synthesis = view_synthesis.network(backbones.build(BACKBONE, settings.width), *_pretext(settings, "views"))
+    synthesis = Pretext(settings, "views").network(backbones.build(BACKBONE, settings.width))
     network = fix_weights(_network(settings), WEIGHTS).train()
     network.views = fix_weights(synthesis, WEIGHTS).eval().autoencoder
     seed_everything(0)

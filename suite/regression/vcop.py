@@ -7,28 +7,9 @@ import math
 from typing import TYPE_CHECKING
 
 from suite import recipe
-from suite.regression import (
-    FLOAT32,
-    FLOAT64,
-    RESIZED,
-    TAKEN,
-    WEIGHTS,
-    Exact,
-    Given,
-    Native,
-    Near,
-    Painted,
-    checked,
-    corner,
-    digest,
-    fix_weights,
-    identity,
-    parameters,
-    pretext_steps,
-    recipe_hashes,
-    stage,
-    within,
-)
+from suite.regression.generated import Given, Native, Painted, checked, corner, identity, stage
+from suite.regression.numbers import FLOAT32, Exact, Near, digest, recipe_hashes, within
+from suite.regression.pretexts import WEIGHTS, Pretext, fix_weights, parameters, pretext_steps, step_numbers
 
 if TYPE_CHECKING:
     import numpy as np
@@ -40,11 +21,10 @@ NETWORKS = ("c3d", "r3d", "r2plus1d")
 DATASETS = ("ucf101", "hmdb51")
 # Length of the trained part; the other settings are those of the tiny recipe.
 EPOCHS = 24
-
-
-def _settings(settings: recipe.Scale) -> tuple[dict, dict]:
-    """The settings that the pretext task takes: of the pretraining and of the clips."""
-    return settings.pretraining["vcop"].model_dump(mode="json"), settings.video.model_dump(mode="json")
+# Brightness and sharpness of resized frames: 1e-4 and 8e-4 between processors; sharpness moves by 0.1 without antialiasing.
+RESIZED = 1e-2
+# Which videos the evaluation with fixed weights takes: every third.
+TAKEN = slice(None, None, 3)
 
 
 def _data(job: Job, settings: recipe.Scale) -> dict:
@@ -81,7 +61,6 @@ def _resized(name: str, data: Native, settings: recipe.Scale) -> Near:
 def _drawn(name: str, data: Native, settings: recipe.Scale) -> Exact:
     """Hold-out, tuples, clips, crops and the order of batches, as seed 0 draws them."""
     from suite.evaluation import finetuning
-    from suite.papers.vcop import clip_order
     from suite.training import EpochBatches
 
     found: Exact = {}
@@ -106,20 +85,20 @@ def _drawn(name: str, data: Native, settings: recipe.Scale) -> Exact:
         found[f"random-clips/{name}/sample{index}"] = [label, *corner(clip)]
     if name != settings.pretraining["vcop"].dataset:
         return found
-    pretraining, video = _settings(settings)
-    eligible = clip_order.eligible(train, data.frames, pretraining, video)
+    pretext = Pretext(settings, "vcop")
+    eligible = pretext.eligible(train, data.frames)
     found[f"counts/{name}/long-enough"] = len(eligible)
-    for epoch, training in ((0, True), (1, True), (0, False)):
-        tuples = clip_order.samples(
-            Given(data.frames, painted), eligible, pretraining, video, seed=0, training=training
-        )
-        for index in range(3):
-            presented, target = tuples[epoch, index]
-            where = f"epoch{epoch}" if training else "validation"
-            found[f"tuples/{name}/{where}-sample{index}"] = [target, *(n for clip in presented for n in corner(clip))]
+    for where, sample in pretext.drawn(Given(data.frames, painted), eligible):
+        found[f"tuples/{name}/{where}"] = shown(sample)
     batch = next(iter(EpochBatches(len(eligible), 16, 1, 0)))
     found[f"first-batch/{name}"] = [index for _, index in batch]
     return found
+
+
+def shown(sample: tuple[Tensor, int]) -> list[int]:
+    """The order that a painted tuple is presented in, and where each of its clips is from."""
+    clips, target = sample
+    return [int(target), *(number for clip in clips for number in corner(clip))]
 
 
 # ---------------------------------------------------------------------------------------------------- fixed weights
@@ -144,7 +123,6 @@ def _evaluated(name: str, data: Native, settings: recipe.Scale) -> tuple[dict[st
 
     from suite import backbones
     from suite.evaluation import features, finetuning, order, recognition
-    from suite.papers.vcop import clip_order
 
     video, retrieval = settings.video, settings.retrieval
     split = data.dataset.splits[1]
@@ -165,11 +143,11 @@ def _evaluated(name: str, data: Native, settings: recipe.Scale) -> tuple[dict[st
     )
     counted["recognition/right"] = sum(int(row.argmax() == v.label) for row, v in zip(logits, tested, strict=True))
 
-    pretraining, shown = _settings(settings)
-    network = fix_weights(clip_order.network(backbone, pretraining, shown), WEIGHTS)
-    videos = clip_order.eligible(tested, data.frames, pretraining, shown)
-    tuples = clip_order.samples(Given(data.frames, data.source), videos, pretraining, shown, seed=0, training=False)
-    right, loss = order.test(network, tuples, pretraining["optimisation"]["batch"], "cpu", lambda done, total: None)
+    pretext = Pretext(settings, "vcop")
+    network = fix_weights(pretext.network(backbone), WEIGHTS)
+    videos = pretext.eligible(tested, data.frames)
+    tuples = pretext.samples(Given(data.frames, data.source), videos, training=False)
+    right, loss = order.test(network, tuples, pretext.optimisation.batch, "cpu", lambda done, total: None)
     counted |= {"order/right": sum(right), "order/total": len(right)}
     numbers = {
         "feature-size": float(np.abs(queries).mean(dtype=np.float64)),
@@ -207,20 +185,17 @@ def _steps(job: Job, settings: recipe.Scale) -> dict:
 def order_steps(name: str, data: Native, settings: recipe.Scale, weights: str) -> Near:
     """The steps of a network's pretraining by clip order that the recipe calls `weights`."""
     from suite import backbones
-    from suite.papers.vcop import clip_order
 
-    chosen, video = settings.pretraining[weights], settings.video.model_dump(mode="json")
-    pretraining = chosen.model_dump(mode="json")
-    videos = clip_order.eligible(data.dataset.splits[1].train, data.frames, pretraining, video)
-    tuples = clip_order.samples(Given(data.frames, data.source), videos, pretraining, video, seed=0, training=True)
+    pretext = Pretext(settings, weights)
+    videos = pretext.eligible(data.dataset.splits[1].train, data.frames)
     first, steps = pretext_steps(
-        lambda: clip_order.network(backbones.build(name, settings.width), pretraining, video),
-        tuples,
-        chosen.optimisation,
+        lambda: pretext.network(backbones.build(name, settings.width)),
+        pretext.samples(Given(data.frames, data.source), videos, training=True),
+        pretext.optimisation,
         _order_loss,
     )
-    named = {f"float64-{key.replace('/', f'/{name}/')}": value for key, value in steps.items()}
-    return within(FLOAT32, {f"first-step-loss/{name}": first.loss.item()}) | within(FLOAT64, named)
+    named = {key.replace("/", f"/{name}/"): value for key, value in steps.items()}
+    return step_numbers({name: first.loss.item()}, named)
 
 
 def _order_loss(network: nn.Module, clips: Tensor, target: Tensor) -> Tensor:

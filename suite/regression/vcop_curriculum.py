@@ -8,24 +8,10 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from suite import recipe
-from suite.regression import (
-    FLOAT32,
-    WEIGHTS,
-    Exact,
-    Given,
-    Native,
-    Near,
-    Painted,
-    batch_of,
-    corner,
-    digest,
-    fix_weights,
-    identity,
-    parameters,
-    recipe_hashes,
-    within,
-)
-from suite.regression.vcop import order_steps, retrieved
+from suite.regression.generated import Given, Native, Painted, identity
+from suite.regression.numbers import FLOAT32, Exact, Near, digest, recipe_hashes, within
+from suite.regression.pretexts import WEIGHTS, Pretext, batch_of, fix_weights, parameters
+from suite.regression.vcop import order_steps, retrieved, shown
 
 if TYPE_CHECKING:
     from suite.stages import Job
@@ -61,11 +47,6 @@ def _data(job: Job, settings: recipe.Scale) -> dict:
     return {"exact": exact}
 
 
-def _pretext(settings: recipe.Scale, weights: str) -> tuple[dict, dict]:
-    """The settings that a pretraining's task takes: its own and those of the clips."""
-    return settings.pretraining[weights].model_dump(mode="json"), settings.video.model_dump(mode="json")
-
-
 def _tuples() -> Exact:
     """Clip length, clips, interval, frames from first to last, and orders of each pretraining; and all orders."""
     from suite.papers.vcop import order_network
@@ -95,7 +76,6 @@ def _networks(settings: recipe.Scale) -> Exact:
     from suite import backbones
     from suite.backbones.staged import STAGES
     from suite.evaluation import features, finetuning
-    from suite.papers.vcop import clip_order
 
     found: Exact = {}
     for scale, chosen in (("paper", recipe.load("vcop-curriculum", "paper").settings), ("tiny", settings)):
@@ -108,7 +88,7 @@ def _networks(settings: recipe.Scale) -> Exact:
                 sizes = [features.pooled(backbone, inputs, layer).shape[1] for layer in LAYERS]
                 found[f"layer-features/{scale}/{name}"] = sizes
                 for weights in TASKS:
-                    network = clip_order.network(backbone, *_pretext(chosen, weights))
+                    network = Pretext(chosen, weights).network(backbone)
                     found[f"parameters/{scale}/{name}-{weights}"] = parameters(network)
             for stage in STAGES:
                 backbone = backbones.build("r3d", chosen.width)
@@ -123,15 +103,14 @@ def _networks(settings: recipe.Scale) -> Exact:
 def _drawn(data: Native, settings: recipe.Scale) -> Exact:
     """Videos that are long enough, hold-outs that follow each other, and tuples as seed 0 draws them."""
     from suite.evaluation import finetuning
-    from suite.papers.vcop import clip_order
 
     found: Exact = {}
     train, holdout = data.dataset.splits[1].train, settings.holdout["ucf101"]
     given = Given(data.frames, Painted(*settings.video.resize))
     before: list[str] = []
     for weights in TASKS:
-        pretraining, video = _pretext(settings, weights)
-        eligible = clip_order.eligible(train, data.frames, pretraining, video)
+        pretext = Pretext(settings, weights)
+        eligible = pretext.eligible(train, data.frames)
         held = round(len(eligible) * holdout.videos / holdout.of)
         _, validation = finetuning.hold_out(eligible, held, 0, frozenset(before))
         names = [each.name for each in validation]
@@ -139,14 +118,8 @@ def _drawn(data: Native, settings: recipe.Scale) -> Exact:
         found[f"counts/{weights}/held-out-before"] = len({*names} & {*before})
         found[f"hold-out/{weights}"] = digest(names)
         before = names
-        for where, training in (("epoch0", True), ("validation", False)):
-            samples = clip_order.samples(given, eligible, pretraining, video, seed=0, training=training)
-            for index in range(3):
-                clips, target = samples[0, index]
-                found[f"tuples/{weights}/{where}-sample{index}"] = [
-                    target,
-                    *(n for clip in clips for n in corner(clip)),
-                ]
+        for where, sample in pretext.drawn(given, eligible, epochs=1):
+            found[f"tuples/{weights}/{where}"] = shown(sample)
     return found
 
 
@@ -155,10 +128,9 @@ def _easy(settings: recipe.Scale) -> Exact:
     import torch
 
     from suite.datasets import Video
-    from suite.papers.vcop import clip_order
     from suite.papers.vcop_curriculum import hard_samples
 
-    chosen, (pretraining, video) = settings.pretraining["16-8-3-sample"], _pretext(settings, "16-8-3-sample")
+    chosen, pretext = settings.pretraining["16-8-3-sample"], Pretext(settings, "16-8-3-sample")
     videos = [Video(f"{index}.avi", f"{index}.avi", 0, str(index)) for index in range(len(SOFTMAX))]
     confidence = torch.tensor(SOFTMAX, dtype=torch.float64)
     recorded = hard_samples.Recorded(tuple(each.name for each in videos), confidence, confidence > 0.25)
@@ -166,13 +138,12 @@ def _easy(settings: recipe.Scale) -> Exact:
     for threshold in (0.0, 0.5, chosen.sample.threshold):
         found[f"easy-videos/above-{threshold}"] = recorded.easy(threshold).int().tolist()
     given = Given({each.name: 48 for each in videos}, Painted(*settings.video.resize))
-    samples = clip_order.samples(given, videos, pretraining, video, seed=0, training=True)
+    samples = pretext.samples(given, videos, training=True)
     first = chosen.optimisation.epochs + chosen.sample.record_epochs
     hard = hard_samples.HardSamples(samples, recorded.easy(chosen.sample.threshold), first)
     found["hard-videos/kept"] = [int(hard.name(index).removesuffix(".avi")) for index in range(len(hard))]
     for epoch, index in itertools.product((0, 1), (0, 3)):
-        clips, target = hard[epoch, index]
-        found[f"hard-videos/epoch{epoch}-sample{index}"] = [target, *(n for clip in clips for n in corner(clip))]
+        found[f"hard-videos/epoch{epoch}-sample{index}"] = shown(hard[epoch, index])
     return found
 
 
@@ -185,7 +156,6 @@ def _evaluation(job: Job, settings: recipe.Scale) -> dict:
 
     from suite import backbones
     from suite.evaluation import features
-    from suite.papers.vcop import clip_order
     from suite.papers.vcop_curriculum import hard_samples
 
     exact, moving = {}, {}
@@ -202,11 +172,11 @@ def _evaluation(job: Job, settings: recipe.Scale) -> dict:
         exact |= {f"evaluation/{key}/{layer}": value for key, value in counted.items()}
         moving[f"evaluation/feature-size/{layer}"] = float(np.abs(found[0]).mean(dtype=np.float64))
 
-    pretraining, video = _pretext(settings, "16-8-3-sample")
-    network = fix_weights(clip_order.network(backbone, pretraining, video), WEIGHTS)
-    videos = clip_order.eligible(sides[1], data.frames, pretraining, video)
-    samples = clip_order.samples(Given(data.frames, data.source), videos, pretraining, video, seed=0, training=True)
-    recorded = hard_samples.record(network, samples, (5, 6), pretraining["optimisation"]["batch"], "cpu")
+    pretext = Pretext(settings, "16-8-3-sample")
+    network = fix_weights(pretext.network(backbone), WEIGHTS)
+    videos = pretext.eligible(sides[1], data.frames)
+    samples = pretext.samples(Given(data.frames, data.source), videos, training=True)
+    recorded = hard_samples.record(network, samples, (5, 6), pretext.optimisation.batch, "cpu")
     exact["evaluation/recorded/right"] = recorded.right.int().sum(0).tolist()
     exact["evaluation/recorded/videos"] = len(recorded.names)
     moving["evaluation/recorded/softmax"] = recorded.confidence.mean().item()

@@ -21,9 +21,11 @@ from suite.papers.mas import statistics
 from suite.papers.srop import segment_clips
 from suite.papers.vcop import order_network
 from suite.papers.vcop_curriculum import hard_samples
+from suite.regression import generated, pretexts
 from suite.regression import mas as mas_slice
 from suite.regression import vcop as vcop_slice
 from suite.regression import vcop_curriculum as curriculum_slice
+from suite.regression.numbers import FLOAT32
 from suite.stages import Job, Runtime
 from suite.video import decode, transforms
 
@@ -77,11 +79,11 @@ def test_a_painted_sample_tells_which_frames_and_crops_were_drawn():
     video = datasets.Video("a.avi", "a.avi", 0, "a")
     span = {"clip_length": 4, "tuple_length": 3, "interval": 2}
     draws = {"crop": 5, "seed": 3, "training": True}
-    tuples = order_network.ClipTuples(regression.Painted(9, 12), [video], {"a.avi": 40}, **span, **draws)
+    tuples = order_network.ClipTuples(generated.Painted(9, 12), [video], {"a.avi": 40}, **span, **draws)
     for epoch in range(20):
         presented, target = tuples[epoch, 0]
         order = order_network.orders(3)[target]
-        corners = [regression.corner(clip) for clip in presented]
+        corners = [generated.corner(clip) for clip in presented]
         # Clip i of the tuple starts 6 i frames after the first one.
         assert len({frame - 6 * place for (frame, _, _), place in zip(corners, order, strict=True)}) == 1
         for clip, (frame, top, left) in zip(presented, corners, strict=True):
@@ -93,9 +95,9 @@ def test_a_painted_sample_tells_which_frames_and_crops_were_drawn():
 def test_fixed_weights_are_those_of_numpy_and_of_nothing_else():
     draw = np.random.Generator(np.random.PCG64(11))
     torch.manual_seed(1)
-    first = regression.fix_weights(backbones.build("r3d", 4), 11).state_dict()
+    first = pretexts.fix_weights(backbones.build("r3d", 4), 11).state_dict()
     torch.manual_seed(2)
-    second = regression.fix_weights(backbones.build("r3d", 4), 11).state_dict()
+    second = pretexts.fix_weights(backbones.build("r3d", 4), 11).state_dict()
     for name, tensor in first.items():
         assert torch.equal(tensor, second[name])
         if name.endswith("num_batches_tracked"):
@@ -370,7 +372,7 @@ def test_parts_in_another_order_are_alike_for_shuffle_similarity_alone(roots, tm
 
 def test_srops_queue_holds_a_key_of_every_sample_of_the_steps(roots, tmp_path):
     facts = numbers(roots, tmp_path, "steps", "srop")
-    assert facts["exact"]["queue/next-place"] == regression.STEPS * regression.DOUBLE_BATCH
+    assert facts["exact"]["queue/next-place"] == pretexts.STEPS * pretexts.DOUBLE_BATCH
     # Mean absolute value of unit vectors of 128 values: at most sqrt(1 / 128).
     assert 0.03 < facts["near"]["float64-queue"]["value"] <= 128**-0.5
     assert facts["near"]["first-step-loss/order_loss"]["value"] == pytest.approx(np.log(6), rel=0.2)
@@ -461,12 +463,12 @@ import json, sys
 from pathlib import Path
 import torch
 from suite import recipe, regression
-from suite.regression import vcop
+from suite.regression import generated, vcop
 from suite.stages import Job, Runtime
 torch.set_num_threads(1)
 roots, folder = {name: Path(path) for name, path in json.loads(sys.argv[1]).items()}, Path(sys.argv[2])
 settings = recipe.load("vcop", "tiny").settings.model_copy(update={"width": 8})
-data = regression.Native(Job("", {}, {}, roots, folder, Runtime()), "ucf101", settings)
+data = generated.Native(Job("", {}, {}, roots, folder, Runtime()), "ucf101", settings)
 counted, numbers = vcop._evaluated("r3d", data, settings)
 found = [counted, numbers, vcop.order_steps("r3d", data, settings, "vcop")]
 PARTS = {
@@ -505,7 +507,7 @@ def test_instruction_sets_move_no_exact_number_and_near_ones_within_tolerance(ro
     (counted, single, near), expected = (json.loads(process.communicate()[0]) for process in (new, old))
     assert counted["clip-retrieval/total"] > counted["clip-retrieval/top1"] > 0
     assert counted == expected[0]
-    assert single == pytest.approx(expected[1], rel=regression.FLOAT32 / 10, abs=0)
+    assert single == pytest.approx(expected[1], rel=FLOAT32 / 10, abs=0)
     assert near.keys() == expected[2].keys()
     for name, number in near.items():
         assert number["value"] == pytest.approx(expected[2][name]["value"], rel=number["tolerance"] / 10, abs=0), name
