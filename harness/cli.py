@@ -14,7 +14,19 @@ from harness import __version__, options
 from harness import tables as reference
 from harness.errors import StageError, UsageError
 from harness.judging import golden
-from harness.options import RUNS, DataRoot, Given, Names, PaperKey, Records, RunsFolder, Scale, SkipUnreadable, Speed
+from harness.options import (
+    RUNS,
+    DataRoot,
+    Given,
+    Names,
+    PaperKey,
+    Places,
+    Records,
+    RunsFolder,
+    Scale,
+    SkipUnreadable,
+    Speed,
+)
 from harness.plan import Request
 from harness.planning import costs
 from harness.records import Record, Store
@@ -121,19 +133,23 @@ def every_command(
 
 
 @app.command("list")
-def list_papers() -> None:
+def list_papers(places: Places = None) -> None:
     """The papers: tables, printed numbers, and which can be run."""
 
     runnable = door.papers_with_recipe()
     rows = [
         [key, len(paper.tables), paper.numbers, "yes" if key in runnable else "tables only", paper.short]
-        for key, paper in reference.load(TABLES).items()
+        for key, paper in preparation.papers(TABLES).items()
     ]
     _say(summary.grid(rows, ["paper", "tables", "numbers", "recipe", "published"]))
 
 
 @app.command()
-def show(paper: PaperKey, table: Annotated[str | None, typer.Option(help="Only this table.")] = None) -> None:
+def show(
+    paper: PaperKey,
+    table: Annotated[str | None, typer.Option(help="Only this table.")] = None,
+    places: Places = None,
+) -> None:
     """A paper's tables as printed; a number marked † is read otherwise than the text shows it."""
     found = _paper(paper)
     for entry in [found.table(table)] if table else found.tables_and_figures:
@@ -149,6 +165,7 @@ def check_data(
         bool, typer.Option("--again", help="Read every file, also those that have not changed since the last check.")
     ] = False,
     runs: RunsFolder = RUNS,
+    places: Places = None,
 ) -> None:
     """Count, hash and decode every video that the list files name, before any time is spent on training."""
 
@@ -217,6 +234,7 @@ def compare(
     scale: Scale = "paper",
     records: Records = REPORTS / "records",
     verdict: Annotated[str | None, typer.Option(help="Only cells with this verdict.")] = None,
+    places: Places = None,
 ) -> None:
     """Judge the records of a paper cell by cell; ± is the standard deviation over seeds."""
     from harness.judging.compare import VERDICTS
@@ -259,13 +277,18 @@ def write_report(
     scale: Annotated[
         str, typer.Option(help="With --format latex: the scale whose results stand beside the printed ones.")
     ] = "paper",
+    places: Places = None,
 ) -> int:
     """Write the report pages from records alone."""
     from harness.reporting import report
 
     if form not in ("markdown", "html", "latex"):
         raise UsageError(f"--format {form}: choose markdown, html or latex")
-    papers, store = reference.load(TABLES), Store(_existing(records))
+    committed = (out or REPORTS).resolve() == REPORTS.resolve()
+    if committed and places and form != "latex":
+        raise UsageError(f"--papers: {REPORTS} shows the papers of the checkout alone; name the pages' folder by --out")
+    store = Store(_existing(records))
+    papers = reference.load(TABLES) if committed and form != "latex" else preparation.papers(TABLES)
     if form == "latex":
         print(_latex(papers, store, table, scale), end="")
         return 0
@@ -273,7 +296,7 @@ def write_report(
         raise UsageError(f"--records {records}: name the pages' folder by --out; {REPORTS} shows {REPORTS / 'records'}")
     out = out or REPORTS
     found = store.read()
-    if out.resolve() == REPORTS.resolve():
+    if committed:
         report.refuse_otherwise(found, store.folder)
     built = _pages(papers, found, _claims(), store, out)
     if check:
@@ -370,6 +393,7 @@ def export(
             "--out", parser=options.path, metavar="FILE", help="File to write; else standard output (not for parquet)."
         ),
     ] = None,
+    places: Places = None,
 ) -> None:
     """Every printed number, or every result, as a flat table."""
 
@@ -378,7 +402,7 @@ def export(
     if results or what == "records":
         rows = exports.scores(Store(_existing(store, "--from")).read())
     else:
-        rows = exports.cells(reference.load(TABLES))
+        rows = exports.cells(preparation.papers(TABLES))
     exports.write(rows, form, out)
 
 
@@ -425,7 +449,7 @@ def bless(
 def _claims() -> "dict[str, list[Claim]]":
     from harness.judging import claims
 
-    return claims.load(TABLES / "claims")
+    return claims.load(TABLES / "claims", door.elsewhere("claims.toml"))
 
 
 def _pages(

@@ -18,6 +18,7 @@ import typer
 
 from harness.errors import UsageError
 from harness.plan import Request, Setting
+from harness.running import door
 
 # The runs folder, unless another is named.
 RUNS = Path("runs")
@@ -145,8 +146,25 @@ def name(words: object) -> str:
     return found
 
 
+def places(value: list[Path] | None) -> list[Path] | None:
+    """Folders of papers outside the checkout, which are looked into from here on."""
+    door.add_papers(value or ())
+    return value
+
+
 PaperKey = Annotated[str, typer.Argument(metavar="PAPER", help="Key of a paper, such as vcop; `list` shows them.")]
 Scale = Annotated[str, typer.Option(help="paper, small or tiny: the settings of the recipe.")]
+Places = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--papers",
+        parser=path,
+        callback=places,
+        is_eager=True,
+        metavar="DIR",
+        help="Folder of papers, networks and datasets from outside the checkout; repeatable (or VIDEO_SSL_PAPERS).",
+    ),
+]
 DataRoot = Annotated[
     Path | None,
     typer.Option(
@@ -247,6 +265,7 @@ class Given:
     glove: Glove = None
     skip_unreadable: SkipUnreadable = False
     changes: Changes = None
+    places: Places = None
 
     def request(self, device_kind: str) -> Request:
         """What of a paper is asked for, on a device of that kind."""

@@ -6,7 +6,7 @@ Every fault is a ``UsageError`` of one line: file, table, row, what is wrong.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
@@ -327,6 +327,12 @@ class Paper(_Part):
     citation: Text
     tables: tuple[Table, ...] = ()
     figures: tuple[Figure, ...] = ()
+    _elsewhere: bool = PrivateAttr(default=False)
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether its tables lie outside the checkout, in a folder that commands are told by --papers."""
+        return self._elsewhere
 
     @model_validator(mode="after")
     def _check(self) -> "Paper":
@@ -361,19 +367,28 @@ class Paper(_Part):
             yield from table.cells()
 
 
-def load(folder: Path) -> dict[str, Paper]:
+def load(folder: Path, elsewhere: Mapping[str, Path] | None = None) -> dict[str, Paper]:
     """Read every ``*.toml`` of a folder (not of the folders in it); paper key -> Paper, in the order of the keys.
 
-    Raises UsageError for a folder without tables, and as ``load_paper`` does.
+    elsewhere: paper key -> its file, of papers that lie in other places; they come last. Raises UsageError for a folder
+    without tables, for a paper that is there twice, and as ``load_paper`` does.
     """
-    paths = sorted(folder.glob("*.toml"))
+    paths = {path.stem: path for path in sorted(folder.glob("*.toml"))}
     if not paths:
         raise UsageError(f"{folder}: no reference tables (*.toml) there; point to the reference_tables folder")
-    return {path.stem: load_paper(path) for path in paths}
+    papers = {key: load_paper(path) for key, path in paths.items()}
+    for key, path in (elsewhere or {}).items():
+        if key in papers:
+            raise UsageError(f"{path}: the paper {key!r} is there already, in {paths[key]}; give it another key")
+        papers[key] = load_paper(path, key)
+    return papers
 
 
-def load_paper(path: Path) -> Paper:
-    """Read and check one paper's tables. Raises UsageError, one line that names file, table and row."""
+def load_paper(path: Path, named: str | None = None) -> Paper:
+    """Read and check one paper's tables; `named`: the key of a paper elsewhere, whose folder is named by it, and not the file.
+
+    Raises UsageError, one line that names file, table and row.
+    """
     document = files.toml(path, _Written)
     for key in document:
         if key not in ("paper", "table", "figure"):
@@ -393,8 +408,13 @@ def load_paper(path: Path) -> Paper:
     except ValidationError as error:
         # An id or key with a line break in it must not break the message.
         raise UsageError(f"{path}: {' '.join(_describe(error, content).split())}") from None
-    if path.stem != paper.key:
+    if named is None and path.stem != paper.key:
         raise UsageError(f"{path}: paper key is '{paper.key}'; name the file {paper.key}.toml or mend the key")
+    if named is not None:
+        if paper.key != named:
+            name = paper.key.replace("-", "_")
+            raise UsageError(f"{path}: paper key is '{paper.key}'; name the folder {name} or mend the key")
+        paper._elsewhere = True
     return paper
 
 

@@ -1,10 +1,12 @@
 """Places outside the checkout that papers, networks and datasets are taken from: the folders of VIDEO_SSL_PAPERS.
 
-This module imports no torch.
+A paper lies in a folder there, named by its key with _ for -: its tables.toml, claims.toml and recipe.toml, and the modules of
+its tasks and networks, which are imported as "<folder>.<module>". This module imports no torch.
 """
 
 import os
 import sys
+from collections.abc import Iterable
 from importlib import import_module, invalidate_caches
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,11 +18,34 @@ VARIABLE = "VIDEO_SSL_PAPERS"
 
 
 def folders() -> tuple[Path, ...]:
-    """The folders that the variable names, in its order. Raises InputError for one that is not there."""
-    found = tuple(Path(name).absolute() for name in os.environ.get(VARIABLE, "").split(os.pathsep) if name)
+    """The folders that the variable names, in its order, each once. Raises InputError for one that is not there."""
+    names = (name for name in os.environ.get(VARIABLE, "").split(os.pathsep) if name)
+    found = tuple(dict.fromkeys(Path(name).resolve() for name in names))
     for folder in found:
         if not folder.is_dir():
             raise InputError(f"{folder}: no such folder of papers; mend --papers, or {VARIABLE}")
+    return found
+
+
+def extend(more: Iterable[Path]) -> None:
+    """Add folders to the variable, for this process and those that it starts. Raises InputError for one that is not there."""
+    for folder in more:
+        if os.pathsep in str(folder):
+            raise InputError(f"{folder}: a {os.pathsep!r} stands between folders of papers; give the path of another")
+    before = [name for name in os.environ.get(VARIABLE, "").split(os.pathsep) if name]
+    os.environ[VARIABLE] = os.pathsep.join([*before, *(str(folder.resolve()) for folder in more)])
+    folders()
+
+
+def files(name: str) -> dict[str, Path]:
+    """The file of that name of every paper in these folders, by the paper's key. Raises InputError for a key of two papers."""
+    found: dict[str, Path] = {}
+    for folder in folders():
+        for path in sorted(folder.glob(f"*/{name}")):
+            key = path.parent.name.replace("_", "-")
+            if key in found:
+                raise InputError(f"{path}: the paper {key!r} is there already, in {found[key]}; give it another key")
+            found[key] = path
     return found
 
 

@@ -1,6 +1,7 @@
 """A paper's recipe: its settings at each scale, and what was decided beside them.
 
-A recipe is `suite/papers/<paper>/recipe.toml`, in a folder named by the paper's key with _ for -. Its tables `paper`, `small`
+A recipe is `suite/papers/<paper>/recipe.toml`, in a folder named by the paper's key with _ for -, or such a file elsewhere
+(suite/elsewhere.py). Its tables `paper`, `small`
 and `tiny` hold settings (suite/settings.py); each scale overrides the one before it, so that a reader sees at a glance where
 a scale departs. Decisions (what we do where the paper is silent) and departures (where we do otherwise than the paper or its
 authors' code) are listed beside the settings.
@@ -17,6 +18,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError
 
+from suite import elsewhere
 from suite.errors import InputError
 from suite.settings import Name, Scale, Settings
 
@@ -102,15 +104,26 @@ def digest(content: object) -> str:
 
 
 def papers() -> list[str]:
-    """Keys of the papers that have a recipe."""
-    return sorted(path.parent.name.replace("_", "-") for path in FOLDER.glob(f"*/{FILE}") if path.is_file())
+    """Keys of the papers that have a recipe, here or elsewhere."""
+    return sorted(_files(FOLDER))
+
+
+def _files(folder: Path) -> dict[str, Path]:
+    """The recipes of a folder, and of the folders elsewhere, by key. Raises InputError for a key of two."""
+    found = {path.parent.name.replace("_", "-"): path for path in folder.glob(f"*/{FILE}") if path.is_file()}
+    for key, path in elsewhere.files(FILE).items():
+        if key in found:
+            raise InputError(f"{path}: the paper {key!r} is there already, in {found[key]}; give it another key")
+        found[key] = path
+    return found
 
 
 def load(paper: str, scale: str, folder: Path = FOLDER) -> Recipe:
     """Read a paper's recipe.toml and resolve it at `scale`. Raises InputError on an unknown paper, scale or key."""
-    path = folder / paper.replace("-", "_") / FILE
-    if not path.is_file():
-        raise InputError(f"no recipe for paper {paper!r}; papers with a recipe: {', '.join(papers())}")
+    there = _files(folder)
+    if paper not in there:
+        raise InputError(f"no recipe for paper {paper!r}; papers with a recipe: {', '.join(sorted(there))}")
+    path = there[paper]
     if scale not in SCALES:
         raise InputError(f"unknown scale {scale!r}; scales: {', '.join(SCALES)}")
     try:

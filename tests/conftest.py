@@ -1,8 +1,14 @@
 """Fixtures that many tests share."""
 
+import os
 from pathlib import Path
 
 import pytest
+
+from suite import elsewhere
+
+# Before tests are collected: they are about the papers of the checkout, and what they add themselves.
+os.environ.pop(elsewhere.VARIABLE, None)
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 

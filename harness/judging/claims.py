@@ -69,15 +69,23 @@ class Claim(BaseModel):
         return UsageError(f"{self._file}: claim {self.id}: {what}")
 
 
-def load(folder: Path) -> dict[str, list[Claim]]:
+def load(folder: Path, elsewhere: Mapping[str, Path] | None = None) -> dict[str, list[Claim]]:
     """Read every claims file of a folder; paper key -> claims in the file's order.
 
-    Raises UsageError, one line that names file and claim, for whatever the form or the relations' language forbids.
+    elsewhere: paper key -> the claims file of a paper that lies in another place. Raises UsageError, one line that names
+    file and claim, for whatever the form or the relations' language forbids.
     """
     paths = sorted(folder.glob("*.toml"))
     if not paths:
         raise UsageError(f"{folder}: no claims (*.toml) there; point to the folder reference_tables/claims")
-    return {path.stem: _load_file(path) for path in paths}
+    found = {path.stem: _load_file(path, path.stem) for path in paths}
+    for key, path in (elsewhere or {}).items():
+        if key in found:
+            raise UsageError(
+                f"{path}: claims of {key!r} are there already, in {folder / key}.toml; give the paper another key"
+            )
+        found[key] = _load_file(path, key)
+    return found
 
 
 class _File(BaseModel):
@@ -88,14 +96,14 @@ class _File(BaseModel):
     claim: list[Claim] = []
 
 
-def _load_file(path: Path) -> list[Claim]:
+def _load_file(path: Path, key: str) -> list[Claim]:
     content = files.toml(path)
     try:
         file = _File.model_validate(content)
     except ValidationError as error:
         raise UsageError(f"{path}: {_describe(error, content)}") from None
-    if file.paper != path.stem:
-        raise UsageError(f"{path}: paper is '{file.paper}'; name the file {file.paper}.toml or mend the key")
+    if file.paper != key:
+        raise UsageError(f"{path}: paper is '{file.paper}', not {key!r}; name the file by the paper, or mend the key")
     seen: set[str] = set()
     for claim in file.claim:
         claim._file, claim._paper = str(path), file.paper

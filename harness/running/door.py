@@ -42,6 +42,22 @@ def load_recipe(paper: str, scale: str, changes: Iterable[Setting] = ()) -> "Rec
         return recipe.changed(recipe.load(paper, scale), dict(changes))
 
 
+def add_papers(folders: Iterable[Path]) -> None:
+    """Take papers, networks and datasets from these folders, too. Raises UsageError for one that is not there."""
+    from suite import elsewhere
+
+    with suite_errors():
+        elsewhere.extend(folders)
+
+
+def elsewhere(name: str) -> dict[str, Path]:
+    """The file of that name of every paper outside the checkout, by the paper's key. Raises UsageError for a key of two."""
+    from suite import elsewhere
+
+    with suite_errors():
+        return elsewhere.files(name)
+
+
 def papers_with_recipe() -> list[str]:
     """Keys of the papers that can be run."""
     from suite import recipe

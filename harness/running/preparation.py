@@ -30,12 +30,17 @@ class Prepared:
     built: Plan
 
 
+def papers(folder: Path) -> dict[str, Paper]:
+    """The tables of the papers in a folder, and of those elsewhere."""
+    return tables.load(folder, door.elsewhere("tables.toml"))
+
+
 def paper_of(key: str, folder: Path) -> Paper:
     """The tables of one paper. Raises UsageError, listing the papers, for an unknown key."""
-    papers = tables.load(folder)
-    if key not in papers:
-        raise UsageError(f"unknown paper {key!r}; papers: {', '.join(papers)}")
-    return papers[key]
+    there = papers(folder)
+    if key not in there:
+        raise UsageError(f"unknown paper {key!r}; papers: {', '.join(there)}")
+    return there[key]
 
 
 def prepare(

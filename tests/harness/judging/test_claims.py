@@ -383,7 +383,7 @@ RELATION = "relation = 'factorial(3) == 5'"
          'statement = "Three clips have five orders."\nwhere = "Sec. 3"\nkind = "guess"', "claim orders: kind: "),
         ("printed_holds = false\nnote", "printed_holds = 'no'\nnote", "claim order_helps_everywhere: printed_holds: "),
         ("printed_holds = false\nnote", "note", "claim order_helps_everywhere: give printed_holds exactly"),
-        ('paper = "small"', 'paper = "other"', "paper is 'other'; name the file other.toml"),
+        ('paper = "small"', 'paper = "other"', "paper is 'other', not 'small'; name the file"),
         ('paper = "small"', "", "missing key 'paper'"),
         ('paper = "small"', 'paper = "small"\nauthor = "x"', "unknown key 'author'"),
         ('ks = ["top1", "top5", "top10"]', "ks = []", "sets: ks: "),

@@ -90,7 +90,7 @@ def test_same_records_in_any_order_give_the_same_bytes(tmp_path, paper, said):
 def test_nothing_run_shows_printed_values_not_run_and_the_command(paper, said):
     text = page(paper, said=said)
     assert "**Nothing has been run yet.**" in text
-    assert "tox -e reproduce-small -- --tables table1 --scale paper --data-root DATA" in text
+    assert "python -m harness run small --tables table1 --scale paper --data-root DATA" in text
     assert rows_of(text, "C3D")[0] == ["C3D", "NOT RUN", "12.5†", "29.0", "39.0"]
     assert rows_of(text, "Jigsaw [27]") == [["Jigsaw [27]", "CITED", "19.7", "28.5", "–"]]
     assert "printed “125”, read as 12.5: the decimal point is lost" in text
@@ -509,7 +509,7 @@ def test_rows_that_a_scale_leaves_out_by_default_come_with_their_command(paper):
         "This run takes a subset of the rows by default; the rest: `--all`. "
         "NOT RUN for that reason: Table 1 (1 row), Figure 1 (1 row)." in text
     )
-    assert "```sh\ntox -e reproduce-small -- --scale tiny --all\n```" in text
+    assert "```sh\npython -m harness run small --scale tiny --all\n```" in text
     whole = page(paper, results.records(paper), recipes=[recipe])
     assert "--all" not in whole
     assert "--all" not in page(paper, made, recipes=[results.RECIPE])
