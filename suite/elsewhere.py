@@ -20,21 +20,24 @@ VARIABLE = "VIDEO_SSL_PAPERS"
 def folders() -> tuple[Path, ...]:
     """The folders that the variable names, in its order, each once. Raises InputError for one that is not there."""
     names = (name for name in os.environ.get(VARIABLE, "").split(os.pathsep) if name)
-    found = tuple(dict.fromkeys(Path(name).resolve() for name in names))
-    for folder in found:
-        if not folder.is_dir():
-            raise InputError(f"{folder}: no such folder of papers; mend --papers, or {VARIABLE}")
-    return found
+    return tuple(dict.fromkeys(map(_there, names)))
 
 
 def extend(more: Iterable[Path]) -> None:
     """Add folders to the variable, for this process and those that it starts. Raises InputError for one that is not there."""
-    for folder in more:
-        if os.pathsep in str(folder):
-            raise InputError(f"{folder}: a {os.pathsep!r} stands between folders of papers; give the path of another")
-    before = [name for name in os.environ.get(VARIABLE, "").split(os.pathsep) if name]
-    os.environ[VARIABLE] = os.pathsep.join([*before, *(str(folder.resolve()) for folder in more)])
-    folders()
+    added = [str(_there(folder)) for folder in more]
+    for name in added:
+        if os.pathsep in name:
+            raise InputError(f"{name}: a {os.pathsep!r} stands between folders of papers; give the path of another")
+    if added:
+        os.environ[VARIABLE] = os.pathsep.join(filter(None, [os.environ.get(VARIABLE, ""), *added]))
+
+
+def _there(name: str | Path) -> Path:
+    folder = Path(name).resolve()
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder of papers; mend --papers, or {VARIABLE}")
+    return folder
 
 
 def files(name: str) -> dict[str, Path]:

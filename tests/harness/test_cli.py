@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -86,11 +87,21 @@ def test_commands_work_from_any_folder(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def printed_numbers() -> dict[str, int]:
+    """How many numbers the tables of each paper print, counted in the files themselves."""
+    found = {}
+    for path in cli.TABLES.glob("*.toml"):
+        tables = tomllib.loads(path.read_text(encoding="utf-8")).get("table", [])
+        values = [value for table in tables for row in table.get("rows", []) for value in row["values"]]
+        found[path.stem] = sum(value == value for value in values)
+    return found
+
+
 def test_list_names_every_paper_and_its_numbers(harness):
     code, out, _ = harness("list")
     assert code == 0
     numbers = {line.split()[0]: int(line.split()[2]) for line in out.splitlines()[2:]}
-    assert numbers == {"vcop": 104, "vcop-curriculum": 352, "skip-clip": 16, "srop": 288, "mas": 48}
+    assert numbers == printed_numbers()
     assert max(map(len, out.splitlines())) <= 100
     assert any(line.startswith("vcop ") and line.endswith("Xu et al., CVPR 2019") for line in out.splitlines())
 
@@ -284,7 +295,7 @@ def test_export_of_cells(harness, tmp_path):
     code, out, _ = harness("export", "cells")
     cells = json.loads(out)
     assert code == 0
-    assert sum(cell["value"] is not None for cell in cells) == 808
+    assert sum(cell["value"] is not None for cell in cells) == sum(printed_numbers().values())
     assert set(cells[0]) == {"paper", "table", "row", "column", "value", "printed", "source"}
     for form in ("csv", "parquet"):
         assert harness("export", "cells", "--format", form, "--out", tmp_path / form)[0] == 0
@@ -659,3 +670,73 @@ def test_a_class_that_the_data_do_not_have_is_not_asked_for():
     # Any other score that is not there stays asked for, and is judged MISSING.
     asked = SimpleNamespace(table="table2", row="r3d_random", columns=("top1", "top5"))
     assert recording._columns(paper, asked, {"top1": 50.0}) == ["top1", "top5"]
+
+
+# ---------------------------------------------------------------------------------------------- papers from outside
+
+
+@pytest.fixture
+def outside(tmp_path, monkeypatch):
+    """A folder of papers with one: a table of VCOP's under another key, its recipe, and a claim."""
+    monkeypatch.setenv("VIDEO_SSL_PAPERS", "")
+    folder = tmp_path / "outside"
+    (folder / "order_again").mkdir(parents=True)
+    whole = (cli.TABLES / "vcop.toml").read_text(encoding="utf-8")
+    (folder / "order_again/tables.toml").write_text(
+        whole.replace('key = "vcop"', 'key = "order-again"'), encoding="utf-8"
+    )
+    recipe = (ROOT / "suite/papers/vcop/recipe.toml").read_text(encoding="utf-8")
+    (folder / "order_again/recipe.toml").write_text(
+        recipe.replace('key = "vcop"', 'key = "order-again"'), encoding="utf-8"
+    )
+    claims = (cli.TABLES / "claims/vcop.toml").read_text(encoding="utf-8")
+    (folder / "order_again/claims.toml").write_text(
+        claims.replace('"vcop"', '"order-again"').replace('"vcop.', '"order-again.'), encoding="utf-8"
+    )
+    return folder
+
+
+def test_a_paper_from_outside_is_one_among_the_others(harness, outside, made, tmp_path):
+    given = ("--papers", outside)
+    runs = tmp_path / "runs"
+    code, out, err = harness("list", *given)
+    assert code == 0, err
+    assert [line.split()[:4] for line in out.splitlines()][-1] == ["order-again", "4", "104", "yes"]
+    assert harness("show", "order-again", "--table", "table2", *given)[0] == 0
+    assert harness("plan", "order-again", *given, "--runs", runs)[0] == 0
+    code, _, err = harness("run", "order-again", *NARROW, "--data-root", made, "--runs", runs, *given)
+    assert code == 0, err
+    text = (runs / "reports/order-again.md").read_text(encoding="utf-8")
+    assert "python -m harness run order-again --papers DIR --tables table2 --scale tiny\n" in text
+    assert "### Claims of the text" in text
+    assert str(outside) not in text
+    code, out, err = harness("compare", "order-again", "--scale", "tiny", "--records", runs / "records", *given)
+    assert code == 0, err
+    assert "NOT COMPARABLE" in out
+    pages = tmp_path / "pages"
+    code, out, err = harness("report", "--records", runs / "records", "--out", pages, *given)
+    assert code == 0, err
+    assert "[order-again](order-again.md)" in (pages / "README.md").read_text(encoding="utf-8")
+    code, out, _ = harness("export", "cells", *given)
+    assert {cell["paper"] for cell in json.loads(out)} == {*printed_numbers(), "order-again"}
+
+
+def test_a_paper_from_outside_is_known_by_the_variable_too(harness, outside, monkeypatch):
+    monkeypatch.setenv("VIDEO_SSL_PAPERS", str(outside))
+    assert harness("show", "order-again")[0] == 0
+    # Committed pages are those of the checkout, whatever else there is.
+    assert harness("report", "--check") == (0, "reports is what the records give\n", "")
+
+
+def test_places_that_cannot_be_taken(harness, outside, tmp_path):
+    fails(harness("list", "--papers", tmp_path / "nowhere"), "nowhere: no such folder of papers")
+    fails(harness("report", "--check", "--papers", outside), "reports shows the papers of the checkout alone", "--out")
+
+
+def test_a_paper_that_is_there_twice_is_refused_by_both_files(harness, outside):
+    (outside / "order_again").rename(outside / "vcop")
+    for name in ("tables", "recipe", "claims"):
+        path = outside / "vcop" / f"{name}.toml"
+        path.write_text(path.read_text(encoding="utf-8").replace("order-again", "vcop"), encoding="utf-8")
+    for command in (["list"], ["plan", "mas"], ["run", "vcop"], ["report", "--out", outside / "pages"]):
+        fails(harness(*command, "--papers", outside), "the paper 'vcop' is there already", "vcop/", "/vcop")

@@ -125,10 +125,10 @@ def good() -> Table:
 # ---------------------------------------------------------------------------------------------- the papers' numbers
 
 
-def test_every_number_of_the_five_papers_is_there(papers):
+def test_every_number_of_the_papers_that_were_counted_by_hand_is_there(papers):
     counts = {key: {table.id: table.numbers for table in paper.tables} for key, paper in papers.items()}
-    assert counts == NUMBERS
-    assert sum(paper.numbers for paper in papers.values()) == 808
+    assert {key: counts[key] for key in NUMBERS} == NUMBERS
+    assert sum(papers[key].numbers for key in NUMBERS) == 808
 
 
 @pytest.mark.parametrize(
@@ -369,3 +369,20 @@ def test_the_module_needs_nothing_heavy():
     command = f"import sys; import harness.tables; print(sorted({heavy} & set(sys.modules)))"
     run = subprocess.run([sys.executable, "-c", command], cwd=TABLES.parent, capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[]"
+
+
+def test_papers_elsewhere_come_last_and_are_known_as_such(tmp_path):
+    path = tmp_path / "other_one" / "tables.toml"
+    path.parent.mkdir()
+    text = (FIXTURES / "good.toml").read_text(encoding="utf-8")
+    path.write_text(text.replace('key = "good"', 'key = "other-one"'), encoding="utf-8")
+    found = load(TABLES, {"other-one": path})
+    assert list(found)[-1] == "other-one"
+    assert [paper.elsewhere for paper in found.values()] == [False] * (len(found) - 1) + [True]
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(UsageError, match=r"other_one/tables\.toml: paper key is 'good'; name the folder good"):
+        load(TABLES, {"other-one": path})
+    with pytest.raises(
+        UsageError, match=r"other_one/tables\.toml: the paper 'vcop' is there already, in .*tables/vcop\.toml"
+    ):
+        load(TABLES, {"vcop": path})

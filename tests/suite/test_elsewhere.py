@@ -1,6 +1,7 @@
 """Places outside the checkout: which folders they are, and which module a name means."""
 
 import os
+import subprocess
 import sys
 
 import pytest
@@ -58,3 +59,45 @@ def test_a_module_that_cannot_be_imported_says_why(places):
     (places[0] / "faulty_one.py").write_text("raise KeyError('what')\n")
     with pytest.raises(InputError, match=r"faulty_one: cannot be imported \(KeyError: 'what'\)"):
         elsewhere.module("faulty_one", "suite.papers")
+
+
+def test_folders_are_added_for_this_process_and_its_children(places, tmp_path):
+    more = tmp_path / "three"
+    more.mkdir()
+    elsewhere.extend([more, places[0]])
+    assert elsewhere.folders() == (*places, more)
+    told = subprocess.run(
+        [sys.executable, "-c", "from suite import elsewhere; print(*elsewhere.folders())"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert told.stdout.split() == [str(folder) for folder in (*places, more)]
+
+
+@pytest.mark.parametrize(("name", "words"), [("four", "no such folder of papers"), ("a:b", "stands between folders")])
+def test_a_folder_that_cannot_be_added_is_named(places, tmp_path, name, words):
+    if ":" in name:
+        (tmp_path / name).mkdir()
+    with pytest.raises(InputError, match=rf"{name}: .*{words}"):
+        elsewhere.extend([tmp_path / name])
+
+
+def test_files_of_papers_are_found_by_key(places):
+    for folder, name in zip(places, ("own_paper", "other"), strict=True):
+        (folder / name).mkdir()
+        (folder / name / "recipe.toml").write_text("")
+    (places[0] / "datasets").mkdir()
+    assert elsewhere.files("tables.toml") == {}
+    found = {"own-paper": places[0] / "own_paper/recipe.toml", "other": places[1] / "other/recipe.toml"}
+    assert elsewhere.files("recipe.toml") == found
+
+
+def test_a_paper_in_two_places_is_refused_by_both_files(places):
+    for folder in places:
+        (folder / "own").mkdir()
+        (folder / "own" / "tables.toml").write_text("")
+    with pytest.raises(
+        InputError, match=r"two/own/tables\.toml: the paper 'own' is there already, in .*one/own/tables\.toml"
+    ):
+        elsewhere.files("tables.toml")

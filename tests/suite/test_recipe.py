@@ -367,3 +367,36 @@ def test_a_recipe_holds_no_changes_of_its_own(tmp_path):
     folder = written(tmp_path, "vcop", "changes", "path = 1")
     with pytest.raises(InputError, match="changes: unknown key"):
         recipe.load("vcop", "tiny", folder)
+
+
+def outside(folder: Path, name: str, key: str) -> Path:
+    """A recipe in a folder of papers outside the checkout: that of vcop, under another key."""
+    path = folder / name / "recipe.toml"
+    path.parent.mkdir(parents=True)
+    text = (recipe.FOLDER / "vcop/recipe.toml").read_text(encoding="utf-8")
+    path.write_text(text.replace('key = "vcop"', f'key = "{key}"'), encoding="utf-8")
+    return path
+
+
+def test_a_recipe_elsewhere_is_one_among_the_others(tmp_path, monkeypatch):
+    before = recipe.papers()
+    outside(tmp_path, "order_again", "order-again")
+    monkeypatch.setenv("VIDEO_SSL_PAPERS", str(tmp_path))
+    assert recipe.papers() == sorted([*before, "order-again"])
+    assert recipe.load("order-again", "tiny").settings == recipe.load("vcop", "tiny").settings
+
+
+def test_a_recipe_that_is_there_twice_is_refused_by_both_files(tmp_path, monkeypatch):
+    path = outside(tmp_path, "vcop", "vcop")
+    monkeypatch.setenv("VIDEO_SSL_PAPERS", str(tmp_path))
+    with pytest.raises(InputError, match="the paper 'vcop' is there already") as said:
+        recipe.load("mas", "tiny")
+    assert str(path) in str(said.value)
+    assert str(recipe.FOLDER / "vcop/recipe.toml") in str(said.value)
+
+
+def test_a_recipe_elsewhere_has_the_key_of_its_folder(tmp_path, monkeypatch):
+    outside(tmp_path, "other", "order")
+    monkeypatch.setenv("VIDEO_SSL_PAPERS", str(tmp_path))
+    with pytest.raises(InputError, match=r"other/recipe\.toml: its key is not 'other'"):
+        recipe.load("other", "tiny")

@@ -692,7 +692,7 @@ def test_no_run_bears_on_arithmetic_or_on_what_others_printed(small, small_claim
     assert result.evidence[0] == "table1.jigsaw.top1 = 20 (printed, cited)"
 
 
-@pytest.mark.parametrize("paper", ["vcop", "vcop-curriculum", "skip-clip", "srop", "mas"])
+@pytest.mark.parametrize("paper", sorted(path.stem for path in (REFERENCE / "claims").glob("*.toml")))
 def test_nothing_holds_or_fails_of_a_paper_that_never_ran(papers, all_claims, paper):
     of_paper = [claim for claim in all_claims if claim.paper == paper]
     results = certainty.evaluate(of_paper, papers, judge(papers[paper], [], scale="paper"))
@@ -807,3 +807,19 @@ def test_cells_looked_up_for_other_results_change_nothing(papers, all_claims):
         assert certainty.evaluate(all_claims, papers, judged, (), shared) == certainty.evaluate(
             all_claims, papers, judged
         )
+
+
+def test_claims_of_a_paper_elsewhere_stand_beside_the_others(tmp_path):
+    path = tmp_path / "other" / "claims.toml"
+    path.parent.mkdir()
+    text = (FIXTURES / "claims/small.toml").read_text(encoding="utf-8")
+    path.write_text(text.replace('paper = "small"', 'paper = "other"'), encoding="utf-8")
+    found = claims.load(FIXTURES / "claims", {"other": path})
+    assert [one.id for one in found["other"]] == [one.id for one in found["small"]]
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(UsageError, match=r"other/claims\.toml: paper is 'small', not 'other'"):
+        claims.load(FIXTURES / "claims", {"other": path})
+    with pytest.raises(
+        UsageError, match=r"other/claims\.toml: claims of 'small' are there already, in .*claims/small\.toml"
+    ):
+        claims.load(FIXTURES / "claims", {"small": path})

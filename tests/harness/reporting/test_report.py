@@ -581,3 +581,24 @@ if __name__ == "__main__":
     GOLDEN.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         GOLDEN.write_text(golden_page(Path(folder)), encoding="utf-8")
+
+
+def test_a_page_prints_the_command_that_there_is(paper, reference, tmp_path):
+    environment = "tox -e reproduce-vcop -- --tables table1 --scale paper --data-root DATA\n"
+    assert environment in page(reference["vcop"])
+    assert "```sh\npython -m harness run small --tables table1 --scale paper --data-root DATA\n" in page(paper)
+    folder = tmp_path / "small"
+    folder.mkdir()
+    (folder / "tables.toml").write_text(results.SMALL, encoding="utf-8")
+    outside = tables.load_paper(folder / "tables.toml", "small")
+    text = page(outside)
+    assert "```sh\npython -m harness run small --papers DIR --tables table1 --scale paper --data-root DATA\n" in text
+    assert str(tmp_path) not in text
+    assert "tox -e" not in text
+
+
+def test_every_environment_that_pages_print_is_in_the_file_of_tox(reference):
+    printed = {name for key in reference for name in re.findall(r"tox -e (\S+)", page(reference[key]))}
+    assert printed == {f"reproduce-{key}" for key in reference}
+    lines = (Path(__file__).parents[3] / "tox.ini").read_text(encoding="utf-8").splitlines()
+    assert {f"[testenv:{name}]" for name in printed} <= set(lines)
