@@ -6,6 +6,7 @@ Two tables, or two papers, that need the same stage share it.
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -170,6 +171,30 @@ class Network:
 
 
 @dataclass(frozen=True)
+class Pretraining:
+    """What the plan must know of one pretraining of a recipe, whatever its task is."""
+
+    # As stages get them: without None, and without the names of others, which papers give and stages know by their keys.
+    settings: dict[str, Any]
+    # The same at the size that networks are counted at.
+    counted: dict[str, Any]
+    # Raised whenever samples, network or training of the task move.
+    version: int
+    dataset: str
+    split: int
+    # role -> the pretraining whose network it needs; "pretrain" is the one that it starts from.
+    networks: dict[str, str]
+    # Whether it learns from optical flow.
+    flow: bool
+    # Epochs of training; one that is looked at without learning counts for a third.
+    passes: float
+    # Clips that follow each other in a video -> clips that cost as much as what a video shows the networks in an epoch.
+    clips_of_sample: Callable[[float], float]
+    # Protocols that ask how well the task was learnt, and the version of each.
+    scores: dict[str, int]
+
+
+@dataclass(frozen=True)
 class Suite:
     """What the plan must know of the suite, handed over by the door."""
 
@@ -177,6 +202,8 @@ class Suite:
     networks: dict[str, Network]
     # Why networks from elsewhere cannot be used, by name: what needs them is left out.
     unusable: dict[str, str] = field(default_factory=dict)
+    # Of the recipe, by name.
+    pretrainings: dict[str, Pretraining] = field(default_factory=dict)
 
 
 def synthetic_stage(dataset: str, settings: dict[str, Any], versions: dict[str, int]) -> Stage:

@@ -18,7 +18,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError
 
-from suite import elsewhere
+from suite import elsewhere, tasks
 from suite.errors import InputError
 from suite.settings import Name, Scale, Settings
 
@@ -93,6 +93,9 @@ class Recipe(Settings):
         if self.settings.flow is not None and self.settings.flow.store:
             no_number["flow"] = {"store"}
         content = self.settings.model_dump(mode="json", exclude_unset=True, exclude=no_number)
+        # A recipe stays what it is when a task's module moves.
+        for pretraining in content["pretraining"].values():
+            pretraining["pretext"] = tasks.find(pretraining["pretext"]).NAME
         if self.changes:
             content["changes"] = sorted([change.path, _written(change.value)] for change in self.changes)
         return digest(content)

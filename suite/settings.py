@@ -5,16 +5,18 @@ starts: where a bound has a reason beyond that, it stands beside it. Numbers and
 "8" is no number, and 1 is no switch.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SerializeAsAny, model_validator
 
-from suite import datasets
+from suite import datasets, tasks
 from suite.errors import InputError
 from suite.video import inputs
 
 Switch = Annotated[bool, Field(strict=True)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,59}$")]
+# A module by its path.
+Task = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*$", max_length=200)]
 
 
 def _known(dataset: str) -> str:
@@ -119,13 +121,43 @@ class Optimisation(Settings):
 
 
 class Pretraining(Settings):
-    """What every pretext task needs: the data, a network to start from, and how long."""
+    """What every pretext task needs: the data, a network to start from, and how long. A task's own settings extend it, and say
+    what planning must know of them."""
 
+    # Where the task is at home: see suite/tasks.py.
+    pretext: Task
     dataset: Dataset
     split: Split
     # Another pretraining of the recipe whose backbone this one starts from.
     start: Name | None = None
     optimisation: Optimisation
+
+    # Whether the task learns from optical flow, as the recipe's table `flow` computes it.
+    flow: ClassVar[bool] = False
+
+    def networks(self) -> dict[str, str]:
+        """Other pretrainings of the recipe whose networks this one needs, by role. A role is one word; "pretrain" is `start`."""
+        return {} if self.start is None else {"pretrain": self.start}
+
+    def clips_of_sample(self, clips_of_video: float) -> float:
+        """Clips at the size of `video` that cost as much as what goes through the networks for a video and epoch.
+
+        Args:
+            clips_of_video: clips that follow each other in a video, on average.
+        """
+        return 1.0
+
+    def passes(self) -> float:
+        """Epochs of training; one that is looked at without learning counts for a third."""
+        return self.optimisation.epochs
+
+    def counted(self) -> "Pretraining":
+        """The same at the size that networks are counted at, whatever the scale."""
+        return self
+
+    def fault(self, scale: "Scale") -> str:
+        """What of it does not go together with the rest of a recipe's settings, to be read after its name; "" if all does."""
+        return ""
 
     @model_validator(mode="after")
     def _has_training_videos(self):
@@ -133,124 +165,6 @@ class Pretraining(Settings):
         if self.split not in splits:
             there = f"it has split {', '.join(map(str, splits))}" if splits else "it has none at all"
             raise ValueError(f"split {self.split} of {self.dataset} has no training videos; {there}")
-        return self
-
-
-class Sample(Settings):
-    """Sample-based curriculum: training goes on from another pretraining, head and all, without its easy videos."""
-
-    # Epochs whose training tuples are looked at, after those of `optimisation`.
-    record_epochs: Clips
-    # A video is easy when its order was right, with a softmax above this, in all of them.
-    threshold: Share
-    # Epochs of training after that.
-    more_epochs: Epochs
-
-
-class ClipOrder(Pretraining):
-    """Clip order prediction (vcop, vcop-curriculum)."""
-
-    pretext: Literal["clip-order"]
-    # Clips in a tuple, and frames between one clip's end and the next one's start.
-    tuple_length: Annotated[int, Field(strict=True, ge=2, le=5)]
-    interval: Gap
-    # Width of the layer that sees a pair of clips, and dropout before the last layer.
-    hidden: Channels
-    dropout: Share
-    sample: Sample | None = None
-
-    @model_validator(mode="after")
-    def _goes_on(self):
-        if self.sample is not None and self.start is None:
-            raise ValueError("sample needs start: the pretraining that it goes on from")
-        return self
-
-
-class Statistics(Pretraining):
-    """Regression of motion and appearance statistics (mas)."""
-
-    pretext: Literal["statistics"]
-    labels: Literal["pattern1", "pattern2", "pattern3", "global", "patterns", "motion", "appearance", "joint"]
-    # Labels as they are, 1-based numbers, or each divided by its range.
-    scaled: Switch = False
-
-
-class SkipClip(Pretraining):
-    """Ranking of coming frames by a context clip (skip-clip). The context is `video.clip_length` frames."""
-
-    pretext: Literal["skip-clip"]
-    # Frames as they are read, (height, width) in pixels; the side of the random square taken of them, as a share of their
-    # shorter side; and the side that the networks see.
-    resize: Size
-    crop_scale: Positive
-    size: Side
-    # Target clips after the context, frames from each one's start to the next one's, and frames of each.
-    targets: Annotated[int, Field(strict=True, ge=2, le=1000)]
-    rate: Length
-    target_length: Annotated[int, Field(strict=True, ge=1, le=16)]
-    # Similarity of context and target: mean over aligned cells of their maps, or of the maps' means.
-    score: Literal["grid", "vector"]
-    # Of the two hinge losses; the second, against the other videos of a batch, and the rotation loss can be off.
-    rank_margin: Margin
-    negatives: Switch
-    negative_margin: Margin
-    rotation: Switch
-
-
-class Segments(Pretraining):
-    """How clips of segments are made of a video (srop): `video.clip_length` frames in all."""
-
-    # Segments of a clip, frames of the shortest, and the highest rate: frames from one frame of a segment to the next.
-    segments: Annotated[int, Field(strict=True, ge=2, le=5)]
-    shortest: Length
-    max_rate: Annotated[int, Field(strict=True, ge=1, le=100)]
-    # Strength of the random changes of brightness, contrast and saturation; clips are mirrored half of the time.
-    jitter: Share
-    flip: Switch
-
-
-class SegmentOrder(Segments):
-    """Order and sampling rates of a clip's segments, and contrast between videos (srop). A weight of 0 is off."""
-
-    pretext: Literal["segment-order"]
-    order_weight: Weight
-    rate_weight: Weight
-    contrastive_weight: Weight
-    rate_head: Literal["regression", "classification"]
-    # Widths of the layer inside the order head and the projection, and of what the projection gives.
-    hidden: Channels
-    projection: Channels
-    # Of queries and keys: cosine, or the distance of their best matched parts, by Algorithm 1 or exactly.
-    similarity: Literal["cosine", "shuffle", "exact-shuffle"]
-    temperature: Rate
-    # Keys of earlier batches that a query is told apart from, and momentum of the encoder that makes keys.
-    queue: Videos
-    momentum: Share
-    # The pretraining of the recipe that makes views of the queries, each the key half of the time.
-    views: Name | None = None
-
-    @model_validator(mode="after")
-    def _learns(self):
-        if not self.order_weight + self.rate_weight + self.contrastive_weight:
-            raise ValueError("all three weights are 0: nothing would be learnt")
-        return self
-
-
-class ViewSynthesis(Segments):
-    """An autoencoder that keeps a clip's motion and changes its appearance, and a flow estimator (srop). The network that
-    `start` names tells how alike two clips look."""
-
-    pretext: Literal["view-synthesis"]
-    # Channels of the first layer of either network, and of the latent map.
-    channels: Channels
-    latent: Channels
-    # The cosine of a clip's and its view's features is minimised, as the text has it, or maximised, as printed.
-    info_min: Literal["words", "printed"]
-
-    @model_validator(mode="after")
-    def _looks(self):
-        if self.start is None:
-            raise ValueError("view-synthesis needs start: the pretraining whose network compares clips and views")
         return self
 
 
@@ -379,10 +293,21 @@ class Compute(Settings):
     baseline_seeds: Annotated[int, Field(strict=True, ge=1, le=100)]
 
 
-Pretext = Annotated[
-    ClipOrder | Statistics | SkipClip | SegmentOrder | ViewSynthesis,
-    Field(discriminator="pretext"),
-]
+def _by_its_task(given: object) -> object:
+    """A pretraining's settings as its task has them."""
+    if not isinstance(given, dict) or not isinstance(given.get("pretext"), str):
+        # To be refused by the fields that every task has.
+        return given
+    try:
+        task = tasks.find(given["pretext"])
+    except InputError as error:
+        raise ValueError(f"pretext: {error}") from None
+    if not issubclass(task.Settings, Pretraining):
+        raise ValueError(f"pretext: {given['pretext']}.Settings is no suite.settings.Pretraining")
+    return task.Settings.model_validate(given)
+
+
+Pretext = Annotated[SerializeAsAny[Pretraining], BeforeValidator(_by_its_task)]
 
 
 class Scale(Settings):
@@ -409,7 +334,11 @@ class Scale(Settings):
     @model_validator(mode="after")
     def _goes_together(self):
         for name, pretraining in self.pretraining.items():
-            if fault := self._unknown_start(pretraining) or self._too_small(pretraining):
+            if (
+                fault := self._unknown_network(pretraining)
+                or self._without_flow(pretraining)
+                or pretraining.fault(self)
+            ):
                 raise ValueError(f"pretraining.{name}{fault}")
         for dataset, holdout in self.holdout.items():
             most = max(train for train, _ in datasets.describe(dataset).splits.values())
@@ -417,41 +346,28 @@ class Scale(Settings):
                 raise ValueError(f"holdout.{dataset}.of = {holdout.of}: the longest training list has {most} videos")
         return self
 
-    def _unknown_start(self, pretraining: Pretext) -> str:
-        """What is wrong with what a pretraining starts from; "" if nothing is."""
-        needed = (pretraining.start, getattr(pretraining, "views", None))
-        for other in needed:
-            if other is not None and other not in self.pretraining:
+    def _unknown_network(self, pretraining: Pretraining) -> str:
+        """What is wrong with the networks that a pretraining needs; "" if nothing is."""
+        for other in pretraining.networks().values():
+            if other not in self.pretraining:
                 return f" needs the pretraining {other!r}, which is not there"
-        if needed[1] is not None and not isinstance(self.pretraining[needed[1]], ViewSynthesis):
-            return f".views = {needed[1]!r} makes no views: name a pretraining of view-synthesis"
-        sampled = isinstance(pretraining, ClipOrder) and pretraining.sample is not None
-        if sampled and not isinstance(self.pretraining[pretraining.start], ClipOrder):
-            return f".start = {pretraining.start!r}: a sample goes on from a pretraining of clip-order"
         # Whatever comes before it, and before that.
-        before, todo = set(), [name for name in needed if name]
+        before, todo = set(), list(pretraining.networks().values())
         while todo:
             name = todo.pop()
             if self.pretraining.get(name) is pretraining:
                 return " starts from itself"
             if name in self.pretraining and name not in before:
                 before.add(name)
-                todo += [n for n in (self.pretraining[name].start, getattr(self.pretraining[name], "views", None)) if n]
+                todo += self.pretraining[name].networks().values()
         return ""
 
-    def _too_small(self, pretraining: Pretext) -> str:
-        """What of a pretraining does not fit into the recipe's clips; "" if all does."""
-        shortest_clip = min(each.clip_length for each in (self.video, *self.inputs.values()))
-        if isinstance(pretraining, Segments) and pretraining.segments * pretraining.shortest > shortest_clip:
-            return (
-                f": {pretraining.segments} segments of at least {pretraining.shortest} frames do not "
-                f"fit into clips of {shortest_clip}"
-            )
-        if isinstance(pretraining, SegmentOrder) and pretraining.optimisation.batch > pretraining.queue:
-            return f": a queue of {pretraining.queue} keys is too short for batches of {pretraining.optimisation.batch}"
-        if isinstance(pretraining, Statistics) and pretraining.labels != "appearance":
-            if self.flow is None:
-                return ": labels of motion need optical flow; add the table flow"
-            if min(self.video.resize) < SMALLEST_FLOW or self.video.clip_length < 2:
-                return f": flow needs two frames of at least {SMALLEST_FLOW} pixels"
+    def _without_flow(self, pretraining: Pretraining) -> str:
+        """What a task that learns from optical flow lacks; "" if nothing, or if it does not."""
+        if not pretraining.flow:
+            return ""
+        if self.flow is None:
+            return ": the task learns from optical flow; add the table flow"
+        if min(self.video.resize) < SMALLEST_FLOW or self.video.clip_length < 2:
+            return f": flow needs two frames of at least {SMALLEST_FLOW} pixels"
         return ""

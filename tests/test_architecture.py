@@ -18,7 +18,7 @@ COMMANDS = ("cli", "options", "__main__", "__init__")
 # The rooms of the suite, a folder or a file each, from the ground up: a room knows those before it. Videos are named
 # before they are read; what a paper does stands on how anything is trained and evaluated.
 SUITE = (
-    *("errors", "seeding", "precision", "files", "elsewhere", "processes", "datasets", "video", "backbones"),
+    *("errors", "seeding", "precision", "files", "elsewhere", "tasks", "processes", "datasets", "video", "backbones"),
     *("checkpoints", "settings", "loading", "training", "evaluation", "papers", "recipe", "stages", "regression"),
 )
 

@@ -7,20 +7,16 @@ import math
 from collections.abc import Iterable
 
 from harness.errors import UsageError
-from harness.plan import DataFacts, Measurement, Plan, Request, Stage, Suite, check_stage, synthetic_stage
+from harness.plan import DataFacts, Measurement, Plan, Pretraining, Request, Stage, Suite, check_stage, synthetic_stage
 from harness.tables import Cell, Paper, Table
 
 # Forward and backward pass, in forward passes.
 TRAINING_PASSES = 3
 # Of ActivityNet-QA on average, and the values that its question model compares, for estimates only.
 QUESTIONS_OF_VIDEO, WORDS_OF_QUESTION, COMPARED = 10, 9, 256
-# Protocols that can be turned into stages, and the method of the builder that does it.
+# Protocols that can be turned into stages, and the method of the builder that does it. Beside them are the scores of the
+# pretrainings' tasks.
 PROTOCOLS = {
-    "order-accuracy": "_pretext_test",
-    "statistics-errors": "_pretext_test",
-    "ranking-accuracy": "_pretext_test",
-    "segment-scores": "_pretext_test",
-    "view-scores": "_pretext_test",
     "training-curve": "_training_curve",
     "finetuning-curve": "_finetuning_curve",
     "clip-retrieval": "_retrieval",
@@ -34,47 +30,39 @@ PROTOCOLS = {
     "video-qa": "_question_answering",
     "cost": "_cost",
 }
-# Protocols about a pretext network, head and all.
-PRETEXT_PROTOCOLS = (
-    "order-accuracy",
-    "statistics-errors",
-    "ranking-accuracy",
-    "segment-scores",
-    "view-scores",
-    "training-curve",
-)
-# What a network is counted at, whatever the scale: its width, the clips that tables do not name another size for, and what
-# makes its views.
-COUNTED_WIDTH, COUNTED_INPUT, COUNTED_VIEWS = 64, (112, 16), {"channels": 32, "latent": 16}
+# What a network is counted at, whatever the scale: its width, and the clips that tables do not name another size for.
+COUNTED_WIDTH, COUNTED_INPUT = 64, (112, 16)
 
 
-def needed_datasets(paper: Paper, settings: dict, request: Request) -> dict[str, bool]:
+def needed_datasets(
+    paper: Paper, settings: dict, pretrainings: dict[str, Pretraining], request: Request
+) -> dict[str, bool]:
     """Datasets that the request touches, and whether something is measured on them or they are only trained on."""
     names: dict[str, bool] = {}
     for table in _asked(paper, request):
         for cell in table.cells():
-            if _runs(cell, request) and not _left_for_later(cell, table, settings, request):
-                for name in _datasets_of(cell, settings):
-                    measured = name in (_dataset(cell, settings), cell.settings.get("gallery"))
+            if _runs(cell, pretrainings, request) and not _left_for_later(cell, table, settings, request):
+                for name in _datasets_of(cell, pretrainings):
+                    measured = name in (_dataset(cell, pretrainings), cell.settings.get("gallery"))
                     names[name] = names.get(name, False) or measured
     return dict(sorted(names.items()))
 
 
-def _datasets_of(cell: Cell, settings: dict) -> set[str]:
+def _datasets_of(cell: Cell, pretrainings: dict[str, Pretraining]) -> set[str]:
     """Datasets behind a cell: measured, searched, fine-tuned and pretrained on."""
     others = (str(cell.settings[key]) for key in ("gallery", "finetuned_on") if key in cell.settings)
-    names = {_dataset(cell, settings), *others}
-    weights = cell.weights
-    while weights in settings["pretraining"]:
-        names.add(settings["pretraining"][weights]["dataset"])
-        weights = settings["pretraining"][weights]["start"]
+    names = {_dataset(cell, pretrainings), *others}
+    todo = [cell.weights]
+    while todo:
+        if pretraining := pretrainings.get(todo.pop()):
+            names.add(pretraining.dataset)
+            todo += pretraining.networks.values()
     return names
 
 
-def _dataset(cell: Cell, settings: dict) -> str:
+def _dataset(cell: Cell, pretrainings: dict[str, Pretraining]) -> str:
     """The dataset that a cell is measured on; of a cost, the one that the network is, or would be, pretrained on."""
-    pretraining = settings["pretraining"]
-    return cell.dataset or pretraining.get(cell.weights, next(iter(pretraining.values())))["dataset"]
+    return cell.dataset or pretrainings.get(cell.weights, next(iter(pretrainings.values()))).dataset
 
 
 def _of_cell(settings: dict, cell: Cell) -> dict:
@@ -123,10 +111,14 @@ def _asked(paper: Paper, request: Request) -> list[Table]:
     return list(paper.tables_and_figures)
 
 
-def _runs(cell: Cell, request: Request) -> bool:
+def _has_runner(protocol: str, pretrainings: dict[str, Pretraining]) -> bool:
+    return protocol in PROTOCOLS or any(protocol in pretraining.scores for pretraining in pretrainings.values())
+
+
+def _runs(cell: Cell, pretrainings: dict[str, Pretraining], request: Request) -> bool:
     return (
         cell.source == "own"
-        and cell.protocol in PROTOCOLS
+        and _has_runner(cell.protocol, pretrainings)
         and (not request.rows or cell.row in request.rows)
         and (
             not request.datasets or {cell.dataset, cell.settings.get("gallery", cell.dataset)} <= set(request.datasets)
@@ -172,16 +164,18 @@ class _Builder:
 
     def add(self, table: Table, cells: list[Cell]) -> None:
         first = cells[0]
-        if not _runs(first, self.request):
-            if first.source == "own" and first.protocol not in PROTOCOLS:
-                self.plan.left_out[table.id, first.row] = f"protocol {first.protocol} has no runner yet"
+        if not _runs(first, self.suite.pretrainings, self.request):
+            if first.source == "own" and not _has_runner(first.protocol, self.suite.pretrainings):
+                self.plan.left_out[table.id, first.row] = (
+                    f"protocol {first.protocol} has no runner: no pretraining of the recipe has such a score"
+                )
             return
         if _left_for_later(first, table, self.settings, self.request):
             self.plan.left_out[table.id, first.row] = (
                 "not among the rows that this scale runs by default; --all runs it"
             )
             return
-        if absent := sorted(_datasets_of(first, self.settings) - self.data.keys()):
+        if absent := sorted(_datasets_of(first, self.suite.pretrainings) - self.data.keys()):
             refused = next((self.unusable[name] for name in absent if name in self.unusable), None)
             self.plan.left_out[table.id, first.row] = refused or f"the data root does not hold {', '.join(absent)}"
             return
@@ -191,22 +185,15 @@ class _Builder:
         if first.weights == "imagenet" and (reason := self._without_imagenet()):
             self.plan.left_out[table.id, first.row] = reason
             return
-        if (
-            first.weights not in ("random", "imported", "imagenet")
-            and first.weights not in self.settings["pretraining"]
-        ):
+        if first.weights not in ("random", "imported", "imagenet") and first.weights not in self.suite.pretrainings:
             self.plan.left_out[table.id, first.row] = f"the recipe has no pretraining {first.weights!r}"
             return
-        if first.protocol in PRETEXT_PROTOCOLS:
-            pretraining = self.settings["pretraining"][first.weights]
-            if (first.dataset, first.splits) != (pretraining["dataset"], (pretraining["split"],)):
-                self.plan.left_out[table.id, first.row] = (
-                    "a pretext task is tested on the test list of the pretraining split"
-                )
-                return
-        measure = getattr(self, PROTOCOLS[first.protocol])
+        if reason := self._without_pretext(first):
+            self.plan.left_out[table.id, first.row] = reason
+            return
+        measure = getattr(self, PROTOCOLS.get(first.protocol, "_pretext_test"))
         columns = tuple(cell.column for cell in cells)
-        dataset = _dataset(first, self.settings)
+        dataset = _dataset(first, self.suite.pretrainings)
         for split in first.splits:
             if split not in self.data[dataset].sizes:
                 self.plan.left_out[table.id, first.row] = f"the data root has no lists of split {split} of {dataset}"
@@ -238,6 +225,19 @@ class _Builder:
         if cell.protocol not in ("recognition", "finetuning-curve") and "finetuned_on" not in cell.settings:
             return "conv1"
         return str(cell.settings.get("finetune_from", self.settings["finetuning"]["freeze_below"]))
+
+    def _without_pretext(self, cell: Cell) -> str:
+        """Why a cell about a pretext task cannot be run; empty if it can, or is about something else."""
+        if cell.protocol in PROTOCOLS and cell.protocol != "training-curve":
+            return ""
+        pretraining = self.suite.pretrainings.get(cell.weights)
+        if pretraining is None:
+            return f"{cell.protocol} asks a pretext network, and {cell.weights} weights have none"
+        if cell.protocol not in (*pretraining.scores, "training-curve"):
+            return f"the task of {cell.weights} has no score {cell.protocol}; it has {', '.join(pretraining.scores)}"
+        if (cell.dataset, cell.splits) != (pretraining.dataset, (pretraining.split,)):
+            return "a pretext task is tested on the test list of the pretraining split"
+        return ""
 
     def _without_imagenet(self) -> str:
         """Why inflated ImageNet weights cannot be run; empty if they can."""
@@ -281,12 +281,13 @@ class _Builder:
     # ------------------------------------------------------------------------------------------------ protocols
 
     def _pretext_test(self, cell: Cell, split: int, seed: int) -> str:
-        pretraining = self.settings["pretraining"][cell.weights]
+        pretraining = self.suite.pretrainings[cell.weights]
         pretrain = self._pretrain(cell.backbone, cell.weights, seed)
-        clips = self._size(pretraining["dataset"], split)[1] * self._clips_of_sample(pretraining)
+        clips = self._size(pretraining.dataset, split)[1] * self._clips_of_sample(pretraining)
         inputs = self._pretext_inputs(pretraining, cell.backbone, seed) | {"pretrain": pretrain}
-        config, datasets = self.plan.stages[pretrain].config, [pretraining["dataset"]]
-        return self._stage(cell.protocol, config, inputs, datasets, self._gmacs(cell.backbone, clips))
+        config, datasets = self.plan.stages[pretrain].config, [pretraining.dataset]
+        version = pretraining.scores[cell.protocol]
+        return self._stage(cell.protocol, config, inputs, datasets, self._gmacs(cell.backbone, clips), version=version)
 
     def _training_curve(self, cell: Cell, split: int, seed: int) -> str:
         pretrain = self._pretrain(cell.backbone, cell.weights, seed)
@@ -388,47 +389,48 @@ class _Builder:
         if "clips" in cell.settings:
             # Of a network that sees several clips of a video at a time.
             config["clips"] = int(cell.settings["clips"])
-        if pretraining := self.settings["pretraining"].get(cell.weights):
-            config["pretraining"] = _content(pretraining)
-            if pretraining.get("views"):
-                config["views"] = _content(self.settings["pretraining"][pretraining["views"]]) | COUNTED_VIEWS
-        return self._stage("cost", config, {}, [_dataset(cell, self.settings)])
+        if pretraining := self.suite.pretrainings.get(cell.weights):
+            config["pretraining"] = pretraining.counted
+            if others := _others(pretraining):
+                config["networks"] = {role: self.suite.pretrainings[name].counted for role, name in others.items()}
+        return self._stage("cost", config, {}, [_dataset(cell, self.suite.pretrainings)])
 
     # ------------------------------------------------------------------------------------------------ stages
 
     def _pretrain(self, backbone: str, weights: str, seed: int) -> str:
-        pretraining = self.settings["pretraining"][weights]
-        dataset = pretraining["dataset"]
+        pretraining = self.suite.pretrainings[weights]
+        dataset = pretraining.dataset
         inputs = self._pretext_inputs(pretraining, backbone, seed)
-        if pretraining["start"] is not None:
-            inputs["pretrain"] = self._pretrain(backbone, pretraining["start"], seed)
+        if start := pretraining.networks.get("pretrain"):
+            inputs["pretrain"] = self._pretrain(backbone, start, seed)
         config = self._backbone(backbone) | {
             "weights": weights,
             "seed": seed,
             "video": self._video(),
-            "pretraining": _content(pretraining),
+            "pretraining": pretraining.settings,
+            "task_version": pretraining.version,
             "holdout": self.settings["holdout"].get(dataset),
             "threads": self.settings["compute"]["threads"],
         }
-        if pretraining["pretext"] == "statistics":
+        if pretraining.flow:
             config["flow"] = self._flow()
-        clips = self._size(dataset, pretraining["split"])[0] * self._clips_of_sample(pretraining)
-        passes = _epochs(pretraining) * clips * TRAINING_PASSES
+        clips = self._size(dataset, pretraining.split)[0] * self._clips_of_sample(pretraining)
+        passes = pretraining.passes * clips * TRAINING_PASSES
         return self._stage("pretrain", config, inputs, [dataset], self._gmacs(backbone, passes))
 
-    def _pretext_inputs(self, pretraining: dict, backbone: str, seed: int) -> dict[str, str]:
-        """The data of a pretext task, with optical flow, or a network that makes views, where it learns from that."""
-        dataset = pretraining["dataset"]
+    def _pretext_inputs(self, pretraining: Pretraining, backbone: str, seed: int) -> dict[str, str]:
+        """The data of a pretext task, with optical flow, and the networks that it needs but for the one it starts from."""
+        dataset = pretraining.dataset
         inputs = self._data_inputs(dataset)
-        if pretraining["pretext"] == "statistics" and self.settings["flow"]["store"]:
-            config = {"dataset": dataset, "split": pretraining["split"], "flow": self._flow()}
+        if pretraining.flow and self.settings["flow"]["store"]:
+            config = {"dataset": dataset, "split": pretraining.split, "flow": self._flow()}
             config["resize"] = list(self.settings["video"]["resize"])
             config |= self._plainly_resized()
-            frames = sum(self._size(dataset, pretraining["split"])) * self.data[dataset].frames
+            frames = sum(self._size(dataset, pretraining.split)) * self.data[dataset].frames
             gigabytes = frames * 2 * config["resize"][0] * config["resize"][1] / 1e9
             inputs[f"flow:{dataset}"] = self._stage("flow", config, dict(inputs), [dataset], 0.0, gigabytes)
-        if pretraining.get("views"):
-            inputs["views"] = self._pretrain(backbone, pretraining["views"], seed)
+        for role, name in _others(pretraining).items():
+            inputs[role] = self._pretrain(backbone, name, seed)
         return inputs
 
     def _flow(self) -> dict:
@@ -525,13 +527,21 @@ class _Builder:
         return {"synthetic": self.plan.add(synthetic_stage(dataset, synthetic, self.suite.versions))}
 
     def _stage(
-        self, kind: str, config: dict, inputs: dict, datasets: list[str], gmacs: float = 0.0, gigabytes: float = 0.0
+        self,
+        kind: str,
+        config: dict,
+        inputs: dict,
+        datasets: list[str],
+        gmacs: float = 0.0,
+        gigabytes: float = 0.0,
+        *,
+        version: int | None = None,
     ) -> str:
+        """Add a stage; its version is that of its kind, unless it is said otherwise."""
         data = {name: self.data[name].fingerprint for name in datasets}
-        version, device = self.suite.versions[kind], self.request.device_kind
-        return self.plan.add(
-            Stage(kind, version, config, inputs, data, device, gmacs, gigabytes, self._known_as(inputs))
-        )
+        version = self.suite.versions[kind] if version is None else version
+        known_as, device = self._known_as(inputs), self.request.device_kind
+        return self.plan.add(Stage(kind, version, config, inputs, data, device, gmacs, gigabytes, known_as))
 
     def _known_as(self, inputs: dict[str, str]) -> dict[str, str]:
         """Of inputs that are checks of data on disk, by role: the contents they found, and the version that found them."""
@@ -543,18 +553,9 @@ class _Builder:
         """Clips that follow each other in a video, for estimates."""
         return max(1, self.data[dataset].frames // self.settings["video"]["clip_length"])
 
-    def _clips_of_sample(self, pretraining: dict) -> float:
+    def _clips_of_sample(self, pretraining: Pretraining) -> float:
         """Clips at the size of `video` that cost as much as what goes through the networks for a video and epoch."""
-        if pretraining["pretext"] == "clip-order":
-            return pretraining["tuple_length"]
-        if pretraining["pretext"] == "statistics":
-            return self._clips(pretraining["dataset"])
-        if pretraining["pretext"] in ("segment-order", "view-synthesis"):
-            # A second clip goes through an encoder that does not learn; a view goes through one that only passes gradients on.
-            return 4 / 3 if pretraining.get("contrastive_weight", 1) else 1
-        # Skip-Clip at 224 x 224: a context, and its targets upright and turned (counted: 32.9, 1.81 a frame; 8.31 at 112).
-        frames = pretraining["targets"] * (2 if pretraining["rotation"] else 1)
-        return (32.9 + 1.81 * frames) / 8.31
+        return pretraining.clips_of_sample(self._clips(pretraining.dataset))
 
     def _video(self) -> dict:
         video = {key: self.settings["video"][key] for key in ("clip_length", "resize", "crop", "pixels")}
@@ -590,14 +591,6 @@ def _given(settings: dict) -> dict:
     return {key: _given(value) if isinstance(value, dict) else value for key, value in given.items()}
 
 
-def _content(pretraining: dict) -> dict:
-    """A pretraining without the names of others: papers may name the same one otherwise, and stages know it by its key."""
-    return _given({key: value for key, value in pretraining.items() if key not in ("start", "views")})
-
-
-def _epochs(pretraining: dict) -> float:
-    """Epochs of training, in which a look without learning counts for what it costs."""
-    sample = pretraining.get("sample")
-    if sample is None:
-        return pretraining["optimisation"]["epochs"]
-    return sample["more_epochs"] + sample["record_epochs"] / TRAINING_PASSES
+def _others(pretraining: Pretraining) -> dict[str, str]:
+    """The networks that a pretraining needs, but for the one it starts from."""
+    return {role: name for role, name in pretraining.networks.items() if role != "pretrain"}

@@ -57,7 +57,7 @@ def bring_up_to_date(data: Data, runs: Path, *, again: bool = False) -> Data:
 
 def stages(data: Data) -> dict[str, Stage]:
     """The stages that check the data on disk, by dataset."""
-    versions = door.protocol_versions()
+    versions = door.stage_versions()
     return {name: check_stage(name, facts, versions, {}) for name, facts in data.facts.items() if facts.state}
 
 

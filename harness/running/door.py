@@ -72,26 +72,72 @@ def scales() -> tuple[str, ...]:
     return recipe.SCALES
 
 
-def protocol_versions() -> dict[str, int]:
-    """Version of every stage kind; a protocol's version is that of the stage that ends it."""
+def stage_versions() -> dict[str, int]:
+    """Version of every stage kind, but for the scores of pretext tasks."""
     from suite import stages
 
     return dict(stages.VERSIONS)
 
 
-def suite_facts(elsewhere: Iterable[str] = (), clip: tuple[int, int, int] = (16, 112, 112)) -> plan.Suite:
-    """Stage versions and what is known of the networks: the suite's own, and those from elsewhere that are named, counted on
-    clips of (frames, height, width)."""
+def protocol_versions() -> dict[str, int]:
+    """Version of every protocol: that of the stage that ends it, or what the tasks of all recipes give it.
+
+    Raises UsageError where two tasks disagree: a protocol is one thing, whoever learns by it.
+    """
+    found = stage_versions()
+    of_tasks: dict[str, int] = {}
+    for key in papers_with_recipe():
+        for pretraining in pretraining_facts(load_recipe(key, scales()[0])).values():
+            for protocol, version in pretraining.scores.items():
+                if protocol in found or of_tasks.setdefault(protocol, version) != version:
+                    task = pretraining.settings["pretext"]
+                    raise UsageError(
+                        f"{task}: its score {protocol!r} is another one elsewhere; give it a name of its own"
+                    )
+    return found | of_tasks
+
+
+def pretraining_facts(recipe) -> dict[str, plan.Pretraining]:
+    """What the plan must know of a recipe's pretrainings, by name."""
+    from suite import tasks
+
+    facts = {}
+    for name, settings in recipe.settings.pretraining.items():
+        task, networks = tasks.find(settings.pretext), settings.networks()
+        content, counted = (
+            each.model_dump(mode="json", exclude_none=True, exclude={"start", *networks})
+            for each in (settings, settings.counted())
+        )
+        facts[name] = plan.Pretraining(
+            settings=content,
+            counted=counted,
+            version=task.VERSION,
+            dataset=settings.dataset,
+            split=settings.split,
+            networks=networks,
+            flow=settings.flow,
+            passes=settings.passes(),
+            clips_of_sample=settings.clips_of_sample,
+            scores={protocol: version for protocol, (_, version) in task.SCORES.items()},
+        )
+    return facts
+
+
+def suite_facts(recipe, elsewhere: Iterable[str] = ()) -> plan.Suite:
+    """Stage versions, a recipe's pretrainings, and what is known of the networks: the suite's own, and those from elsewhere that
+    are named, counted on the recipe's clips."""
     from suite import backbones, stages
     from suite.errors import InputError
 
+    video = recipe.settings.video
+    clip = (video.clip_length, video.crop, video.crop)
     networks, unusable = {}, {}
     for name in (*backbones.NAMES, *elsewhere):
         try:
             networks[name] = _network(name, clip)
         except InputError as error:
             unusable[name] = str(error)
-    return plan.Suite(dict(stages.VERSIONS), networks, unusable)
+    return plan.Suite(dict(stages.VERSIONS), networks, unusable, pretraining_facts(recipe))
 
 
 @cache

@@ -11,7 +11,6 @@ from pydantic import ValidationError
 from harness import durable, plan
 from harness.errors import StageError, UsageError
 from harness.plan import Measurement, Plan, Stage
-from harness.planning import builder as planning
 from harness.records import Asked, Checkpoint, Record, Store, fault
 from harness.running import departures, door, stage_folders
 from harness.running.door import Data
@@ -145,8 +144,8 @@ def _record(prepared: Prepared, measurement: Measurement, sources: _Sources, com
     if any(departures.in_parts(stage) for stage in behind.values()):
         in_force.append(departures.IN_PARTS["id"])
     # The curves of the training that this protocol is about: its own, or else fine-tuning where there is one.
-    about_pretext = measurement.protocol in planning.PRETEXT_PROTOCOLS
-    trained = results.get("finetune") or (results.get("pretrain") if about_pretext else None)
+    # What asks a pretext network takes it as it was trained; features and what is made of them come in between elsewhere.
+    trained = results.get("finetune") or (results.get("pretrain") if "pretrain" in last.inputs else None)
     computed = [result for role, result in results.items() if behind[role].kind not in plan.DATA_KINDS]
     commits = sorted({result["commit"] for result in computed})
     fields = {

@@ -55,7 +55,7 @@ def _computed(
     settings = recipe.settings.model_dump(mode="json", exclude_unset=True)
     threads = recipe.settings.compute.threads
     costs, datasets = door.regression_slice(paper)
-    versions = door.protocol_versions()
+    versions = door.stage_versions()
     with lock.locked(folder):
         for earlier in folder.iterdir():
             if earlier.is_dir():

@@ -1,7 +1,7 @@
 """C3D with five convolutions and no batch normalisation: the network of MAS (Wang et al., CVPR 2019).
 
 The paper's "smaller version of C3D" (Sec. 3.4); widths, padding and initialisation from the authors' code. Its fully
-connected layers belong to the tasks (see suite/papers/mas/statistics_network.py); the feature is the last pooling's output, flattened.
+connected layers are a head (suite/evaluation/heads.py); the feature is the last pooling's output, flattened.
 Shapes as channels x frames x height x width, at the paper's width 64 and input, and at width 16 on 8x32x32:
 
     input     3x16x112x112       3x8x32x32

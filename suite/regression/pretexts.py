@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from suite import papers, recipe
+from suite import recipe, tasks
 from suite.regression.generated import Given
 from suite.regression.numbers import FLOAT32, FLOAT64, Near, within
 
@@ -33,7 +33,7 @@ class Pretext:
 
     def __init__(self, settings: recipe.Scale, weights: str, **changed):
         chosen = settings.pretraining[weights]
-        self.task, self.optimisation = papers.pretext(chosen.pretext), chosen.optimisation
+        self.task, self.optimisation = tasks.find(chosen.pretext), chosen.optimisation
         self.pretraining = chosen.model_dump(mode="json") | changed
         self.video = settings.video.model_dump(mode="json")
 

@@ -10,7 +10,8 @@ files into its own folder and returns a JSON-able result with some of these keys
     examples  retrieved neighbours, and `pictures`: PNG files in the folder
     facts     anything else that a reader of the record should see
 
-A kind's version is raised whenever its results move. This module imports no torch until a stage runs.
+A kind's version is raised whenever its results move. Beside these kinds each score of a pretext task is one, named by its
+protocol; its function and version are the task's (suite/tasks.py). This module imports no torch until a stage runs.
 """
 
 from collections.abc import Callable
@@ -28,11 +29,6 @@ KINDS = {
     "inflate": ("suite.stages.training.inflate", 1),
     "pretrain": ("suite.stages.training.pretrain", 1),
     "finetune": ("suite.stages.training.finetune", 1),
-    "order-accuracy": ("suite.stages.pretexts.order_accuracy", 1),
-    "statistics-errors": ("suite.stages.pretexts.statistics_errors", 1),
-    "ranking-accuracy": ("suite.stages.pretexts.ranking_accuracy", 2),
-    "segment-scores": ("suite.stages.pretexts.segment_scores", 2),
-    "view-scores": ("suite.stages.pretexts.view_scores", 1),
     "training-curve": ("suite.stages.pretexts.training_curve", 1),
     "recognition": ("suite.stages.recognition.recognition", 1),
     "finetuning-curve": ("suite.stages.recognition.finetuning_curve", 1),
@@ -49,6 +45,8 @@ KINDS = {
     "cost": ("suite.stages.networks.cost", 1),
     "regression": ("suite.regression.run", 1),
 }
+# What runs a score of a pretext task.
+SCORED = ("suite.stages.pretexts.score", None)
 VERSIONS = {kind: version for kind, (_, version) in KINDS.items()}
 
 
@@ -82,5 +80,6 @@ class Job:
 
 def run(job: Job) -> dict:
     """Run one stage and return its result. Raises InputError on bad data, TrainingError on a loss that is not finite."""
-    module, function = KINDS[job.kind][0].rsplit(".", 1)
+    where, _ = KINDS.get(job.kind, SCORED)
+    module, function = where.rsplit(".", 1)
     return getattr(import_module(module), function)(job)

@@ -1,5 +1,6 @@
 """The networks of stages: what they start from, and what they cost."""
 
+from suite import tasks
 from suite.stages import Job
 
 
@@ -24,37 +25,29 @@ def clip_shape(video: dict) -> tuple[int, int, int]:
 
 
 def pretext_network(job: Job):
-    """The pretext network of a configuration: the starting backbone under the task's own head."""
-    from suite import papers
+    """The pretext network of a configuration: the starting backbone under the task's own head, and the networks it needs."""
+    from suite import checkpoints
 
     pretraining = job.config["pretraining"]
-    task = papers.pretext(pretraining["pretext"])
-    network = task.network(starting_backbone(job), pretraining, job.config["video"])
-    if "views" in job.inputs:
-        network.views = _views(job)
+    network = _built(job, pretraining, starting_backbone(job))
+    # Roles of data name their dataset behind a colon.
+    for role in (role for role in job.inputs if ":" not in role and role != "pretrain"):
+        tasks.find(pretraining["pretext"]).attach(
+            network, role, checkpoints.load(job.inputs[role] / "best.safetensors")
+        )
     return network
-
-
-def _views(job: Job):
-    """The autoencoder of an input stage, which makes views and does not learn any more."""
-    from suite import checkpoints
-    from suite.papers.srop.view_network import Autoencoder
-
-    state, prefix = checkpoints.load(job.inputs["views"] / "best.safetensors"), "autoencoder."
-    own = {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
-    return Autoencoder.from_state(own).eval().requires_grad_(False)
 
 
 def recognition_network(job: Job, classes: int):
     """The network that is fine-tuned: the starting backbone under a new classifier."""
     from torch import nn
 
+    from suite.evaluation import heads
     from suite.evaluation.finetuning import RecognitionNetwork
-    from suite.papers.mas import statistics_network
 
     settings, backbone = job.config["finetuning"], starting_backbone(job)
     if settings["head"] == "three-layer":
-        classifier = statistics_network.fully_connected(backbone, classes)
+        classifier = heads.fully_connected(backbone, classes)
     else:
         classifier = nn.Linear(backbone.feature_size, classes)
     return RecognitionNetwork(backbone, classifier, job.config["video"]["pixels"], settings["freeze_below"])
@@ -70,7 +63,7 @@ def cost(job: Job) -> dict:
 
     import torch
 
-    from suite import backbones, papers
+    from suite import backbones
     from suite.backbones import trying
 
     config = job.config
@@ -78,14 +71,19 @@ def cost(job: Job) -> dict:
     with nullcontext() if backbones.is_foreign(config["backbone"]) else torch.device("meta"):
         backbone = counted = starting_backbone(job)
         if "pretraining" in config:
-            task = papers.pretext(config["pretraining"]["pretext"])
-            counted = task.network(backbone, config["pretraining"], config["video"])
+            counted = _built(job, config["pretraining"], backbone)
         passes = trying.multiply_accumulates(backbone, clip_shape(config["video"]), config.get("clips", 1))
-        parameters = sum(parameter.numel() for parameter in counted.parameters() if parameter.requires_grad)
-        if "views" in config:
-            from suite.papers.srop import view_synthesis
-
-            made = view_synthesis.network(starting_backbone(job), config["views"], config["video"])
-            parameters += sum(parameter.numel() for parameter in made.autoencoder.parameters())
+        learning = [parameter for parameter in counted.parameters() if parameter.requires_grad]
+        built = set(counted.parameters())
+        for role, settings in config.get("networks", {}).items():
+            other = _built(job, settings, starting_backbone(job))
+            tasks.find(config["pretraining"]["pretext"]).attach(counted, role, other.state_dict())
+        attached = [parameter for parameter in counted.parameters() if parameter not in built]
+        parameters = sum(parameter.numel() for parameter in (*learning, *attached))
     scores = {"parameters": parameters / 1e6, "gmacs": passes / 1e9}
     return {"scores": scores, "facts": {"clip": list(clip_shape(config["video"]))}}
+
+
+def _built(job: Job, pretraining: dict, backbone):
+    """The network of a pretraining on a backbone, without those that it needs."""
+    return tasks.find(pretraining["pretext"]).network(backbone, pretraining, job.config["video"])

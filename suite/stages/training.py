@@ -2,6 +2,7 @@
 
 import json
 
+from suite import tasks
 from suite.errors import InputError
 from suite.settings import Optimisation
 from suite.stages import Job
@@ -25,11 +26,10 @@ def _holdout_size(holdout: dict | None, scope: str, available: int) -> int:
 
 def pretrain(job: Job) -> dict:
     """Train a backbone by a pretext task, without labels, on the training list of one split."""
-    from suite import papers
     from suite.evaluation import finetuning
 
     config, pretraining, video = job.config, job.config["pretraining"], job.config["video"]
-    task = papers.pretext(pretraining["pretext"])
+    task = tasks.find(pretraining["pretext"])
     data = Data(job, pretraining["dataset"])
     network = pretext_network(job)
     listed = data.dataset.splits[pretraining["split"]].train
@@ -38,7 +38,7 @@ def pretrain(job: Job) -> dict:
     held = _holdout_size(config["holdout"], data.dataset.scope, len(eligible))
     if len(eligible) <= held:
         raise InputError(
-            f"{data.root}: {len(eligible)} training videos are long enough for {pretraining['pretext']} pretraining, "
+            f"{data.root}: {len(eligible)} training videos are long enough for {task.NAME} pretraining, "
             f"and {held} are held out; this needs more or longer videos"
         )
     learnt, validation = finetuning.hold_out(eligible, held, config["seed"], _held_out_before(job))
@@ -48,10 +48,19 @@ def pretrain(job: Job) -> dict:
     )
     counts = {"listed": len(listed), "decoded": len(decoded), "eligible": len(eligible)}
     optimisation = pretraining["optimisation"]
-    if pretraining.get("sample"):
-        training = _hard_samples(job, network, training)
-        counts["easy"] = len(learnt) - len(training)
-        optimisation = optimisation | {"epochs": pretraining["sample"]["more_epochs"]}
+    if hasattr(task, "resume"):
+        runtime = job.runtime
+        training, epochs, more = task.resume(
+            network,
+            training,
+            pretraining,
+            weights=job.inputs["pretrain"] / "best.safetensors",
+            folder=job.folder,
+            device=runtime.device,
+            workers=runtime.workers,
+            progress=runtime.progress,
+        )
+        optimisation, counts = optimisation | {"epochs": epochs}, counts | more
     result = train(job, network, training, watched, optimisation)
     _name_held_out(job, validation)
     return result | {"counts": counts | result["counts"] | {"held_out": len(validation)}}
@@ -66,23 +75,6 @@ def _held_out_before(job: Job) -> frozenset[str]:
 
 def _name_held_out(job: Job, videos: list) -> None:
     (job.folder / HELD_OUT).write_text("".join(f"{video.name}\n" for video in videos), encoding="utf-8")
-
-
-def _hard_samples(job: Job, network, training):
-    """The samples that a sample-based curriculum goes on with; `network` becomes the whole one that it starts from."""
-    from suite import checkpoints
-    from suite.papers.vcop_curriculum.hard_samples import HardSamples, Recorded, record
-
-    pretraining, path = job.config["pretraining"], job.folder / "softmax.json"
-    first, sample = pretraining["optimisation"]["epochs"], pretraining["sample"]
-    network.load_state_dict(checkpoints.load(job.inputs["pretrain"] / "best.safetensors"))
-    asked = range(first, first + sample["record_epochs"])
-    if not path.exists():
-        batch, device, workers = pretraining["optimisation"]["batch"], job.runtime.device, job.runtime.workers
-        record(network, training, asked, batch, device, job.runtime.progress, workers=workers).save(path)
-    # Of a stage that was killed: the videos that it went on with.
-    easy = Recorded.load(path).easy(sample["threshold"])
-    return HardSamples(training, easy, asked.stop)
 
 
 def finetune(job: Job) -> dict:

@@ -24,9 +24,13 @@ def settings(scale: str) -> dict:
     return door.load_recipe("vcop", scale).settings.model_dump(mode="json")
 
 
+def suite_of(scale: str) -> plan.Suite:
+    return door.suite_facts(door.load_recipe("vcop", scale))
+
+
 def build(paper, scale="paper", **asked) -> plan.Plan:
     data = door.official_data(["ucf101", "hmdb51"]).facts
-    return planning.build(paper, settings(scale), data, door.suite_facts(), plan.Request(**asked))
+    return planning.build(paper, settings(scale), data, suite_of(scale), plan.Request(**asked))
 
 
 def kinds(built: plan.Plan) -> dict[str, int]:
@@ -71,12 +75,19 @@ def test_seeds_add_runs_and_keep_the_first(vcop):
 
 @pytest.mark.parametrize(
     ("what", "same"),
-    [("fingerprint", False), ("scope", True), ("device", False), ("epochs", False), ("version", False)],
+    [
+        ("fingerprint", False),
+        ("scope", True),
+        ("device", False),
+        ("epochs", False),
+        ("task", False),
+        ("version", False),
+    ],
 )
 def test_a_key_changes_with_what_can_change_the_result(vcop, what, same):
     data, suite, asked, chosen = (
         door.official_data(["ucf101"]).facts,
-        door.suite_facts(),
+        suite_of("paper"),
         plan.Request(),
         settings("paper"),
     )
@@ -89,8 +100,12 @@ def test_a_key_changes_with_what_can_change_the_result(vcop, what, same):
     elif what == "device":
         narrow = replace(narrow, device_kind="cuda")
     elif what == "epochs":
-        chosen = settings("paper")
-        chosen["pretraining"]["vcop"]["optimisation"]["epochs"] += 1
+        pretraining = suite.pretrainings["vcop"]
+        optimisation = pretraining.settings["optimisation"] | {"epochs": 301}
+        longer = replace(pretraining, settings=pretraining.settings | {"optimisation": optimisation})
+        suite = replace(suite, pretrainings={"vcop": longer})
+    elif what == "task":
+        suite = replace(suite, pretrainings={"vcop": replace(suite.pretrainings["vcop"], version=2)})
     else:
         suite = replace(suite, versions=suite.versions | {"pretrain": suite.versions["pretrain"] + 1})
     after = planning.build(vcop, chosen, data, suite, narrow)
@@ -119,7 +134,7 @@ def test_narrowing(vcop):
 def test_a_dataset_that_is_not_asked_for_is_not_needed(vcop):
     # Cross-dataset retrieval asks both; it must not bring HMDB51 into a run on UCF101.
     asked = plan.Request(datasets=("ucf101",))
-    assert planning.needed_datasets(vcop, settings("paper"), asked) == {"ucf101": True}
+    assert planning.needed_datasets(vcop, settings("paper"), suite_of("paper").pretrainings, asked) == {"ucf101": True}
     assert "cross-retrieval" not in kinds(build(vcop, datasets=("ucf101",)))
     assert kinds(build(vcop))["cross-retrieval"] == 2
 
@@ -136,7 +151,7 @@ def test_splits_that_the_data_do_not_have_are_left_out(vcop):
     facts = door.official_data(["ucf101"]).facts["ucf101"]
     data = {"ucf101": replace(facts, sizes={1: facts.sizes[1]})}
     asked = plan.Request(datasets=("ucf101",), tables=("table4",), rows=("r3d_random",))
-    built = planning.build(vcop, settings("paper"), data, door.suite_facts(), asked)
+    built = planning.build(vcop, settings("paper"), data, suite_of("paper"), asked)
     assert {one.split for one in built.measurements} == {1}
     assert "no lists of split 3" in built.left_out["table4", "r3d_random"]
 
@@ -144,7 +159,7 @@ def test_splits_that_the_data_do_not_have_are_left_out(vcop):
 def test_a_frame_store_is_no_part_of_a_key(vcop):
     with_store, without = settings("tiny"), settings("tiny")
     without["video"]["store"] = False
-    data, suite = door.official_data(["ucf101"]).facts, door.suite_facts()
+    data, suite = door.official_data(["ucf101"]).facts, suite_of("tiny")
     asked = plan.Request(datasets=("ucf101",), tables=("table1",))
     stored, direct = (planning.build(vcop, chosen, data, suite, asked) for chosen in (with_store, without))
     assert "frames" in kinds(stored)
@@ -173,9 +188,12 @@ def test_a_speed_is_measured_only_on_runs_alike(tmp_path):
 
 def test_needed_datasets(vcop):
     asked = plan.Request(datasets=("hmdb51",), rows=("c3d_random",))
-    assert planning.needed_datasets(vcop, settings("paper"), asked) == {"hmdb51": True}
+    assert planning.needed_datasets(vcop, settings("paper"), suite_of("paper").pretrainings, asked) == {"hmdb51": True}
     asked = plan.Request(datasets=("hmdb51",), rows=("c3d_vcop",))
-    assert planning.needed_datasets(vcop, settings("paper"), asked) == {"hmdb51": True, "ucf101": False}
+    assert planning.needed_datasets(vcop, settings("paper"), suite_of("paper").pretrainings, asked) == {
+        "hmdb51": True,
+        "ucf101": False,
+    }
 
 
 @pytest.mark.parametrize(

@@ -406,7 +406,7 @@ def test_costs_are_counted_on_the_papers_input(papers):
     _, full = papers.run("cost", config | {"pretraining": chosen["full"]}, {})
     heads = 513 * 512 + 513 * 6, 513 * 3, 513 * 512 + 513 * 128
     assert full["scores"]["parameters"] == pytest.approx((known["parameters"] + sum(heads)) / 1e6, abs=1e-9)
-    _, view = papers.run("cost", config | {"pretraining": chosen["view"], "views": chosen["views"]}, {})
+    _, view = papers.run("cost", config | {"pretraining": chosen["view"], "networks": {"views": chosen["views"]}}, {})
     assert 0.1 < view["scores"]["parameters"] - full["scores"]["parameters"] < 0.3
     # Heads see one vector, views are made in training alone: neither counts.
     assert full["scores"]["gmacs"] == view["scores"]["gmacs"] == backbone["scores"]["gmacs"]

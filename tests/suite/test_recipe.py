@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from suite import recipe, settings
+from suite import recipe, settings, tasks
 from suite.errors import InputError
 from suite.video import flow
 
@@ -35,8 +35,11 @@ def nodes(schema: dict, node: dict, where: str = ""):
             yield from nodes(schema, node[key], f"{where}[]")
 
 
-SCHEMA = recipe.Recipe.model_json_schema()
-NODES = list(nodes(SCHEMA, SCHEMA))
+TASKS = sorted(
+    {one.pretext for paper in recipe.papers() for one in recipe.load(paper, "paper").settings.pretraining.values()}
+)
+SCHEMAS = [recipe.Recipe.model_json_schema(), *(tasks.find(task).Settings.model_json_schema() for task in TASKS)]
+NODES = [node for schema in SCHEMAS for node in nodes(schema, schema)]
 
 
 def test_every_number_of_the_schema_has_bounds():

@@ -1,8 +1,12 @@
 """The task of VCOP: predict the order of shuffled clips (Xu et al., CVPR 2019, Sec. 3). order_network.py has samples and network."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
+from pydantic import Field
+
+from suite.settings import Channels, Gap, Pretraining, Share
+from suite.tasks import HeldOut
 from suite.video import clips as clip_indices
 
 if TYPE_CHECKING:
@@ -12,6 +16,22 @@ if TYPE_CHECKING:
     from suite.papers.vcop.order_network import ClipOrderNetwork, ClipTuples
 
 NAME = "clip-order"
+VERSION = 1
+
+
+class Settings(Pretraining):
+    """Clip order prediction."""
+
+    # Clips in a tuple, and frames between one clip's end and the next one's start.
+    tuple_length: Annotated[int, Field(strict=True, ge=2, le=5)]
+    interval: Gap
+    # Width of the layer that sees a pair of clips, and dropout before the last layer.
+    hidden: Channels
+    dropout: Share
+
+    def clips_of_sample(self, clips_of_video: float) -> float:
+        """The clips of a tuple."""
+        return self.tuple_length
 
 
 def long_enough(
@@ -50,3 +70,29 @@ def samples(data, videos: Sequence, pretraining: dict, video: dict, *, seed: int
     source = data.source(video["resize"])
     common = {"crop": video["crop"], "seed": seed, "training": training}
     return ClipTuples(source, videos, data.frames, **_span(pretraining, video), **common)
+
+
+def order_accuracy(test: HeldOut) -> dict:
+    """How many test videos' clips are put in the right order."""
+    from suite.evaluation import order
+
+    right, loss = order.test(
+        test.network,
+        test.samples,
+        test.pretraining["optimisation"]["batch"],
+        test.device,
+        test.progress,
+        workers=test.workers,
+    )
+    hits = [int(value) for value in right]
+    of_class = order.per_class(right, [video.label for video in test.videos], test.data.dataset.classes)
+    scores = {f"accuracy_{name}": 100 * tally.correct / tally.total for name, tally in of_class.items()}
+    return {
+        "scores": {"accuracy": 100 * sum(hits) / len(hits), "loss": loss} | scores,
+        "facts": {"classes": {name: list(tally) for name, tally in of_class.items()}},
+        "counts": test.counts | {"total": len(hits), "correct": sum(hits)},
+        "outcomes": {"groups": [video.group for video in test.videos], "trials": 1, "hits": {"accuracy": hits}},
+    }
+
+
+SCORES = {"order-accuracy": (order_accuracy, 1)}

@@ -1,8 +1,7 @@
 """VCOP with curricula (Xiao et al., TMM): the videos that the sample-based curriculum goes on with (Sec. III-D2, IV-A).
 
 A converged network is asked for the order of several tuples of every training video; training goes on without the videos
-that it always ordered rightly and confidently. The task-based curriculum needs no code of its own: it is clip order
-prediction (suite/papers/vcop/clip_order.py) that starts from the backbone of an easier one.
+that it always ordered rightly and confidently.
 
 Shapes: V videos, E recorded epochs.
 """

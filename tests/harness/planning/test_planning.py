@@ -15,9 +15,10 @@ DATASETS = ("ucf101", "hmdb51", "kinetics400", "aslan", "yupenn", "activitynet-q
 
 def build(key: str, scale: str = "paper", **asked) -> plan.Plan:
     paper = tables.load_paper(ROOT / "reference_tables" / f"{key}.toml")
-    settings = door.load_recipe(key, scale).settings.model_dump(mode="json")
+    recipe = door.load_recipe(key, scale)
+    settings = recipe.settings.model_dump(mode="json")
     data = door.official_data(list(DATASETS)).facts
-    return planning.build(paper, settings, data, door.suite_facts(), plan.Request(**asked))
+    return planning.build(paper, settings, data, door.suite_facts(recipe), plan.Request(**asked))
 
 
 def of_kind(built: plan.Plan, kind: str) -> list[plan.Stage]:
@@ -120,11 +121,12 @@ def test_the_labels_decide_whether_flow_is_an_input():
 
 def test_another_method_of_flow_takes_none_of_the_first_ones_parameters():
     paper = tables.load_paper(ROOT / "reference_tables" / "mas.toml")
-    settings = door.load_recipe("mas", "tiny").settings.model_dump(mode="json")
+    recipe = door.load_recipe("mas", "tiny")
+    settings = recipe.settings.model_dump(mode="json")
     settings["flow"]["method"] = "dis"
     data = door.official_data(list(DATASETS)).facts
     asked = plan.Request(tables=("statistics",))
-    built = planning.build(paper, settings, data, door.suite_facts(), asked)
+    built = planning.build(paper, settings, data, door.suite_facts(recipe), asked)
     assert [stage.config["flow"] for stage in of_kind(built, "flow")] == [{"method": "dis"}]
 
 
@@ -151,13 +153,14 @@ def test_the_extractors_of_the_similarity_probe():
 
 def test_imagenet_weights_are_run_where_they_are_at_hand():
     paper = tables.load_paper(ROOT / "reference_tables" / "skip-clip.toml")
-    settings = door.load_recipe("skip-clip", "paper").settings.model_dump(mode="json")
+    recipe = door.load_recipe("skip-clip", "paper")
+    settings = recipe.settings.model_dump(mode="json")
     data = door.official_data(["ucf101"]).facts
     asked = plan.Request(tables=("initialisation",))
-    without = planning.build(paper, settings, data, door.suite_facts(), asked)
+    without = planning.build(paper, settings, data, door.suite_facts(recipe), asked)
     assert "imagenet/resnet18" in without.left_out["initialisation", "imagenet"]
     data = data | {"imagenet": plan.DataFacts("full-0123456789ab", "full", {}, 1000)}
-    given = planning.build(paper, settings, data, door.suite_facts(), asked)
+    given = planning.build(paper, settings, data, door.suite_facts(recipe), asked)
     assert [stage.data for stage in of_kind(given, "inflate")] == [{"imagenet": "full-0123456789ab"}]
 
 
@@ -170,7 +173,7 @@ def test_views_are_made_by_a_network_that_was_pretrained_without_them():
     built = build("srop", everything=True)
     view = stage_behind(built, "table6", "full", "features").inputs["pretrain"]
     views = built.stages[built.stages[view].inputs["views"]]
-    assert views.config["pretraining"]["pretext"] == "view-synthesis"
+    assert views.config["pretraining"]["pretext"] == "srop.view_synthesis"
     before = built.stages[views.inputs["pretrain"]]
     assert (
         before == built.stages[stage_behind(built, "table6", "order_rate_cntr_shuffle", "features").inputs["pretrain"]]
@@ -228,9 +231,9 @@ def test_costs_are_counted_at_the_papers_size_whatever_the_scale():
         plain = stage_behind(built, "table8", "ours_order_c3d", "cost")
         assert (plain.config["video"]["clip_length"], plain.config["video"]["crop"]) == (16, 112)
         assert not plain.inputs
-        assert "views" not in plain.config
+        assert "networks" not in plain.config
         assert "clips" not in plain.config
-        views = stage_behind(built, "table10", "ours_view_r3d", "cost").config["views"]
+        views = stage_behind(built, "table10", "ours_view_r3d", "cost").config["networks"]["views"]
         paper = door.load_recipe("srop", "paper").settings.pretraining["views"]
         assert (views["channels"], views["latent"]) == (paper.channels, paper.latent)
 

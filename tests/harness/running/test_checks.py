@@ -198,10 +198,13 @@ def test_a_dataset_with_bad_lists_stops_what_needs_it_and_nothing_else(harness, 
 
 def test_rows_of_an_unusable_dataset_are_left_out_with_its_fault():
     paper = preparation.paper_of("vcop", Path("reference_tables"))
-    settings = door.load_recipe("vcop", "paper").settings.model_dump(mode="json")
+    recipe = door.load_recipe("vcop", "paper")
+    settings = recipe.settings.model_dump(mode="json")
     data = door.official_data(["ucf101"]).facts
     request = Request(tables=("table4",), everything=True)
-    built = planning.build(paper, settings, data, door.suite_facts(), request, {"hmdb51": "x.txt, line 1: no list"})
+    built = planning.build(
+        paper, settings, data, door.suite_facts(recipe), request, {"hmdb51": "x.txt, line 1: no list"}
+    )
     assert {measurement.dataset for measurement in built.measurements} == {"ucf101"}
     assert set(built.left_out.values()) == {"x.txt, line 1: no list"}
 

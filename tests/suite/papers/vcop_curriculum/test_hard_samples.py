@@ -305,8 +305,8 @@ def test_what_the_pretrainings_differ_in(scale):
     assert scratch == found["16-8-4"] | {"start": None}
     assert fast == scratch | {"optimisation": scratch["optimisation"] | {"learning_rate": fast_rate(scratch)}}
     plain, sample = found["16-8-3"], found["16-8-3-sample"]
-    assert sample == plain | {"start": "16-8-3", "sample": sample["sample"]}
-    assert plain["sample"] is None
+    task = {"pretext": "vcop_curriculum.sample_curriculum"}
+    assert sample == plain | task | {"start": "16-8-3", "sample": sample["sample"]}
     assert (sample["sample"]["record_epochs"], sample["sample"]["threshold"]) == (5, 0.8)
     epochs = found["16-16-3"]["optimisation"] | {"epochs": 2 * found["16-16-3"]["optimisation"]["epochs"]}
     assert found["16-16-3-600ep"] == found["16-16-3"] | {"optimisation": epochs}
