@@ -8,8 +8,8 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BufferedReader, BufferedWriter
 from pathlib import Path
-from typing import BinaryIO
 
 from suite.errors import InputError
 
@@ -21,7 +21,7 @@ _KINDS = {
 }
 
 
-def open_regular(path: str | Path) -> BinaryIO:
+def open_regular(path: str | Path) -> BufferedReader:
     """Open a file to read its bytes, without waiting: opening a named pipe would wait for a writer, perhaps for ever.
 
     What was opened is asked, not the path before it, so nothing can take its place in between. Raises InputError, naming
@@ -41,7 +41,7 @@ def open_regular(path: str | Path) -> BinaryIO:
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[BinaryIO]:
+def replacing(path: Path) -> Iterator[BufferedWriter]:
     """A file to write, beside `path`, that takes its place at the end: `path` is the old file or the new one, never half.
 
     What is written is on the disk before it is renamed: a power cut, too, leaves one of the two. A process that is killed

@@ -4,11 +4,11 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset, default_collate
+from torch.utils.data import default_collate
 
 from suite.errors import InputError, SampleError
 from suite.processes import Workers
@@ -21,9 +21,27 @@ _READY = 2
 _NAMED = 5
 
 
+class Samples(Protocol):
+    """What a network learns from or is asked about, item by item: tensors by (epoch, index), or by index alone.
+
+    Those with a `name(index)` are called by it in messages.
+    """
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, key: Any, /) -> Any: ...
+
+
+class NamedSamples(Samples, Protocol):
+    """Samples with names."""
+
+    def name(self, index: int, /) -> str:
+        """The video behind an item."""
+
+
 def batches_of(
-    dataset: Dataset,
-    batches: Iterable[list],
+    dataset: Samples,
+    batches: Iterable[Sequence],
     *,
     workers: int,
     collate: Callable[[list], Any] = default_collate,
@@ -50,11 +68,11 @@ def batches_of(
             yield finished(_samples(dataset, keys))
 
 
-def _read_ahead(dataset: Dataset, batches: Iterable[list], workers: int, finished: Callable) -> Iterator[Any]:
+def _read_ahead(dataset: Samples, batches: Iterable[Sequence], workers: int, finished: Callable) -> Iterator[Any]:
     """Batches whose samples come from loader processes, put together in a thread."""
     sizes: deque[int] = deque()
 
-    def parts() -> Iterator[list]:
+    def parts() -> Iterator[Sequence]:
         """Every batch in one part for each process: what waits is a few batches, however many processes there are."""
         for keys in batches:
             size = -(-len(keys) // workers)
@@ -92,12 +110,12 @@ def _read_ahead(dataset: Dataset, batches: Iterable[list], workers: int, finishe
             pool.stop()
 
 
-def _samples(dataset: Dataset, keys: Sequence) -> list:
+def _samples(dataset: Samples, keys: Sequence) -> list:
     """The samples of `keys`."""
     return [_sample(dataset, key) for key in keys]
 
 
-def _sample(dataset: Dataset, key: Any) -> Any:
+def _sample(dataset: Samples, key: Any) -> Any:
     try:
         return dataset[key]
     except InputError:
@@ -106,12 +124,12 @@ def _sample(dataset: Dataset, key: Any) -> Any:
         raise SampleError(f"{_name(dataset, key)}: {type(error).__name__}: {error}") from error
 
 
-def _name(dataset: Dataset, key: Any) -> str:
+def _name(dataset: Samples, key: Any) -> str:
     name = getattr(dataset, "name", "sample {}".format)
     return name(key[1] if isinstance(key, tuple) else key)
 
 
-def _names(dataset: Dataset, keys: Sequence) -> str:
+def _names(dataset: Samples, keys: Sequence) -> str:
     shown = ", ".join(_name(dataset, key) for key in keys[:_NAMED])
     return shown if len(keys) <= _NAMED else f"{shown} and {len(keys) - _NAMED} more"
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 
@@ -9,7 +10,9 @@ import torch
 @contextmanager
 def full_precision() -> Iterator[None]:
     """Single precision as IEEE has it: no TF32 or bf16 in float32 products, no autocast. The switches are put back."""
-    cudnn, mkldnn = torch.backends.cudnn, torch.backends.mkldnn
+    # Their types know nothing of the switches for single operations.
+    cudnn: Any = torch.backends.cudnn
+    mkldnn: Any = torch.backends.mkldnn
     switches = (torch.backends.cuda.matmul, cudnn.conv, cudnn.rnn, mkldnn.matmul, mkldnn.conv)
     before = [switch.fp32_precision for switch in switches]
     _set(switches, ["ieee"] * len(switches))

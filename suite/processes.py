@@ -126,7 +126,7 @@ class Workers:
         done = largest = 0
         while waiting or outcomes or self._busy():
             child = min(self._children, key=lambda child: len(child.tasks))
-            if waiting and waiting.index - done < self._window(largest) and child.has_room(waiting):
+            if waiting and waiting.place - done < self._window(largest) and child.has_room(waiting):
                 self._give(child, waiting)
                 waiting = next(tasks, None)
             elif done in outcomes:
@@ -135,7 +135,7 @@ class Workers:
             else:
                 for child in self._spoken(self._busy(), done):
                     task, outcome = self._take(child, done)
-                    outcomes[task.index] = outcome
+                    outcomes[task.place] = outcome
                     largest = max(largest, outcome.size)
 
     def _busy(self) -> list["_Child"]:
@@ -173,9 +173,10 @@ class Workers:
         raise self._silent(awaited)
 
     def _silent(self, awaited: int) -> WorkerError:
-        item = next(task.item for child in self._children for task in child.tasks if task.index == awaited)
+        item = next(task.item for child in self._children for task in child.tasks if task.place == awaited)
+        minutes = (self._silence or 0) / 60
         return WorkerError(
-            f"{self._describe(item)}: no worker process has said anything for {self._silence / 60:g} minutes; {self._remedy}"
+            f"{self._describe(item)}: no worker process has said anything for {minutes:g} minutes; {self._remedy}"
         )
 
     def _died(self, child: "_Child") -> WorkerError:
@@ -189,7 +190,7 @@ class Workers:
 
 
 class _Task(NamedTuple):
-    index: int
+    place: int
     item: Any
     message: list
 
@@ -211,7 +212,7 @@ class _Child:
     """A process, this end of its pipes, and the tasks it was given; it works on the first."""
 
     def __init__(self, function: Callable, reducers: Mapping[type, Callable], others: list["_Child"]):
-        context = multiprocessing.get_context(_START)
+        context: Any = multiprocessing.get_context(_START)  # each start method has types of its own
         self.tasks: deque[_Task] = deque()
         theirs, self.items = context.Pipe(duplex=False)
         self.results, answers = context.Pipe(duplex=False)
@@ -251,7 +252,8 @@ def _serve(function: Callable, reducers: Mapping[type, Callable], items, results
 
 def _end_with_parent() -> None:
     """A child whose parent was killed while it works on an item would stay for as long as that takes."""
-    multiprocessing.connection.wait([multiprocessing.parent_process().sentinel])
+    if (parent := multiprocessing.parent_process()) is not None:
+        multiprocessing.connection.wait([parent.sentinel])
     os._exit(1)
 
 
@@ -286,7 +288,8 @@ def _message(content: Any, reducers: Mapping[type, Callable] | None = None) -> l
 
     file = io.BytesIO()
     pickler = pickle.Pickler(file, 5, buffer_callback=inside)
-    pickler.dispatch_table = ChainMap(dict(reducers or {}), copyreg.dispatch_table)
+    own: dict[type, Callable] = dict(reducers or {})
+    pickler.dispatch_table = ChainMap(own, copyreg.dispatch_table)  # type: ignore[arg-type]  # the latter is read alone
     pickler.dump(content)
     lengths = b"".join(_LENGTH.pack(view.nbytes) for view in buffers)
     return [_HEAD.pack(file.tell(), len(buffers)) + lengths + file.getbuffer(), *buffers]

@@ -11,20 +11,20 @@ import io
 import json
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import Sampler
 
 from suite import checkpoints, files
 from suite.errors import DamagedError, InputError, TrainingError
-from suite.loading import batches_of
+from suite.loading import NamedSamples, Samples, batches_of
 from suite.precision import cudnn_benchmark, full_precision
 from suite.seeding import generator
 from suite.settings import Optimisation
@@ -84,8 +84,8 @@ class EpochBatches(Sampler):
 @cudnn_benchmark(True)
 def fit(
     network: nn.Module,
-    training: Dataset,
-    validation: Dataset | None,
+    training: NamedSamples,
+    validation: NamedSamples | None,
     optimisation: Optimisation,
     folder: Path,
     *,
@@ -132,14 +132,14 @@ def fit(
             if time.monotonic() - saved >= checkpoint_seconds:
                 run.save()
                 saved = time.monotonic()
-            keys, batch = next(stream, (None, None))
+            following = next(stream, None)
         except BaseException:
             # Between two steps all that moves fits together: whatever ends the run here loses no step.
             run.save()
             raise
-        if keys is None:
+        if following is None:
             break
-        run.step(keys, batch)
+        run.step(*following)
         state.batch += 1
         if state.batch == run.batches_per_epoch:
             run.end_epoch()
@@ -157,7 +157,17 @@ def fit(
 class _Run:
     """What moves while a network trains."""
 
-    def __init__(self, network, training, validation, optimisation, folder, seed, device, workers):
+    def __init__(
+        self,
+        network: nn.Module,
+        training: NamedSamples,
+        validation: NamedSamples | None,
+        optimisation: Optimisation,
+        folder: Path,
+        seed: int,
+        device: str,
+        workers: int,
+    ):
         self.network = network.to(device)
         # The order of clips in memory; what is not a convolution over clips has no such order.
         for parameter in network.parameters():
@@ -237,7 +247,7 @@ class _Run:
             ended["train_accuracy"] = 100 * state.correct / size
         ended |= {f"train_{name}": total / size for name, total in state.part_sums.items()}
         if self.validation is not None:
-            ended |= self.validate()
+            ended |= self.validate(self.validation)
             if not math.isfinite(ended["validation_loss"]):
                 raise TrainingError(
                     f"validation loss is {ended['validation_loss']} after epoch {state.epoch}, "
@@ -265,14 +275,14 @@ class _Run:
         return better
 
     @torch.no_grad()
-    def validate(self) -> dict[str, float]:
-        """Mean loss, accuracy (percent) and parts over the validation videos; draws nothing from torch's generators."""
+    def validate(self, videos: Samples) -> dict[str, float]:
+        """Mean loss, accuracy (percent) and parts over validation videos; draws nothing from torch's generators."""
         self.network.eval()
-        keys = [(0, index) for index in range(len(self.validation))]
+        keys = [(0, index) for index in range(len(videos))]
         batches = [keys[low : low + self.optimisation.batch] for low in range(0, len(keys), self.optimisation.batch)]
         sums = {"validation_loss": 0.0}
         with full_precision():
-            for batch in self._load(self.validation, batches):
+            for batch in self._load(videos, batches):
                 size = len(batch[0])
                 outcome = self.network.outcome(*(tensor.to(self.device) for tensor in batch))
                 sums["validation_loss"] += float(outcome.loss) * size
@@ -282,7 +292,7 @@ class _Run:
                     sums[f"validation_{name}"] = sums.get(f"validation_{name}", 0.0) + float(part) * size
         return {name: total / len(keys) for name, total in sums.items()}
 
-    def _load(self, dataset: Dataset, batches) -> Iterator[list[Tensor]]:
+    def _load(self, dataset: Samples, batches: Iterable[Sequence]) -> Iterator[list[Tensor]]:
         return batches_of(dataset, batches, workers=self.workers, pinned=self.device.startswith("cuda"))
 
     def save(self) -> None:
@@ -323,15 +333,24 @@ class _Run:
 def _together(outcomes: list[tuple[float, Outcome]]) -> Outcome:
     """The outcome of a batch from those of its parts, each with its share of the batch. Only numbers are kept: a loss
     would hold on to its whole graph."""
-    loss = sum(share * outcome.loss.detach() for share, outcome in outcomes)
+    loss = _sum(share * outcome.loss.detach() for share, outcome in outcomes)
     names = outcomes[0][1].parts
-    parts = {name: sum(share * outcome.parts[name].detach() for share, outcome in outcomes) for name in names}
+    parts = {name: _sum(share * outcome.parts[name].detach() for share, outcome in outcomes) for name in names}
     counted = [outcome.correct for _, outcome in outcomes if outcome.correct is not None]
-    return Outcome(loss, sum(counted) if counted else None, parts)
+    return Outcome(loss, _sum(counted) if counted else None, parts)
+
+
+def _sum(terms: Iterable[Tensor]) -> Tensor:
+    """Of one term or more."""
+    total, *others = terms
+    for term in others:
+        total = total + term
+    return total
 
 
 def optimiser(network: nn.Module, settings: Optimisation) -> torch.optim.Optimizer:
     """The optimiser of a recipe over the parameters that learn."""
+    groups: list[dict[str, Any]]
     learnt = [parameter for parameter in network.parameters() if parameter.requires_grad]
     if settings.weight_decay_on == "linear":
         linear = {id(module.weight) for module in network.modules() if isinstance(module, nn.Linear)}
@@ -341,10 +360,10 @@ def optimiser(network: nn.Module, settings: Optimisation) -> torch.optim.Optimiz
         ]
     else:
         groups = [{"params": learnt}]
-    common = {"lr": settings.learning_rate, "weight_decay": settings.weight_decay}
+    rate, decay = settings.learning_rate, settings.weight_decay
     if settings.optimiser == "adam":
-        return torch.optim.Adam(groups, **common)
-    return torch.optim.SGD(groups, momentum=settings.momentum, **common)
+        return torch.optim.Adam(groups, lr=rate, weight_decay=decay)
+    return torch.optim.SGD(groups, lr=rate, momentum=settings.momentum, weight_decay=decay)
 
 
 def _copy(state: dict[str, Tensor]) -> dict[str, Tensor]:

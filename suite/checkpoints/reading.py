@@ -34,8 +34,8 @@ def read(path: Path) -> dict:
     path = Path(path)
     try:
         content = _content(path)
-    except Unreadable as reason:
-        raise InputError(f"{path}: {reason}") from None
+    except Unreadable as error:
+        raise InputError(f"{path}: {error}") from None
     except InputError:
         raise
     except OSError as error:

@@ -7,7 +7,7 @@ end of its storage. So the opcodes are gone through first, on values that stand 
 
 import pickletools
 from dataclasses import dataclass, field
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 import torch
 
@@ -113,7 +113,7 @@ class Survey:
         return sorted(name for name in self.classes if name not in HARMLESS and not _is_torch_constant(name))
 
 
-def survey(file: BinaryIO) -> Survey:
+def survey(file: IO[bytes]) -> Survey:
     """Go through one pickle; the file is left behind its end.
 
     Raises:
@@ -247,8 +247,10 @@ class _Walk:
 
 
 # Opcodes that push what stands behind them.
-_LITERALS = ("NONE", "NEWTRUE", "NEWFALSE", "BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT", "BINUNICODE")
-_LITERALS += ("SHORT_BINSTRING", "SHORT_BINUNICODE")
+_LITERALS = (
+    *("NONE", "NEWTRUE", "NEWFALSE", "BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT", "BINUNICODE"),
+    *("SHORT_BINSTRING", "SHORT_BINUNICODE"),
+)
 
 
 def _check_extent(name: str, given: list[Value]) -> None:

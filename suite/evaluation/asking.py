@@ -7,9 +7,8 @@ from typing import Literal, TypeVar
 
 import torch
 from torch import nn
-from torch.utils.data import Dataset
 
-from suite.loading import batches_of
+from suite.loading import Samples, batches_of
 from suite.precision import cudnn_benchmark, full_precision
 
 Answer = TypeVar("Answer")
@@ -19,7 +18,7 @@ Progress = Callable[[int, int], None]
 def ask(
     network: nn.Module,
     question: Callable[..., Answer],
-    samples: Dataset,
+    samples: Samples,
     batch: int,
     device: str,
     progress: Progress = lambda done, total: None,
@@ -54,9 +53,11 @@ def ask(
 def one_progress(progress: Progress, *sizes: int) -> list[Progress]:
     """The progress of each of several askings, of so many samples each, as parts of one."""
     total = sum(sizes)
-    return [
-        lambda done, _, before=before: progress(before + done, total) for before in accumulate(sizes[:-1], initial=0)
-    ]
+
+    def part(before: int) -> Progress:
+        return lambda done, _: progress(before + done, total)
+
+    return [part(before) for before in accumulate(sizes[:-1], initial=0)]
 
 
 @contextmanager
@@ -75,14 +76,14 @@ def frozen(network: nn.Module, bn: Literal["running", "batch"] = "running") -> I
     tracking = [module.track_running_stats for module in norms]
     network.eval()
     if bn == "batch":
-        for module in norms:
+        for norm in norms:
             # In training mode without tracking, PyTorch uses the batch's statistics and updates nothing.
-            module.training, module.track_running_stats = True, False
+            norm.training, norm.track_running_stats = True, False
     try:
         with torch.no_grad(), full_precision(), cudnn_benchmark(False):
             yield
     finally:
-        for module, tracked in zip(norms, tracking, strict=True):
-            module.track_running_stats = tracked
+        for norm, tracked in zip(norms, tracking, strict=True):
+            norm.track_running_stats = tracked
         for module, mode in modes.items():
             module.training = mode

@@ -84,11 +84,11 @@ def score(
     Args:
         neighbours: as from `search`, at least max(ks) of them, or the whole gallery where it is smaller.
     """
-    gallery_labels = np.asarray(gallery_labels)
-    reach = min(max(ks), len(gallery_labels))
+    classes = np.asarray(gallery_labels)
+    reach = min(max(ks), len(classes))
     if neighbours.shape[1] < reach:
         raise ValueError(f"{neighbours.shape[1]} neighbours of each query cannot score top-{max(ks)}")
-    right = gallery_labels[neighbours] == np.asarray(query_labels)[:, None]
+    right = classes[neighbours] == np.asarray(query_labels)[:, None]
     return np.stack([right[:, :k].any(axis=1) for k in ks], axis=1)
 
 

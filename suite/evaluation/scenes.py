@@ -57,10 +57,10 @@ def leave_one_out(
     """
     from sklearn.svm import LinearSVC
 
-    labels = np.asarray(labels)
-    if features.ndim != 2 or labels.shape != (len(features),):
-        raise ValueError(f"{labels.shape} labels for features {features.shape}: not [V] and [V, D]")
-    counts = np.bincount(labels, minlength=len(classes))
+    classed = np.asarray(labels)
+    if features.ndim != 2 or classed.shape != (len(features),):
+        raise ValueError(f"{classed.shape} labels for features {features.shape}: not [V] and [V, D]")
+    counts = np.bincount(classed, minlength=len(classes))
     if len(classes) < 2:
         raise InputError(f"the scene probe needs two classes, not {len(classes)}; check the data root")
     if counts.min() < 2:
@@ -72,7 +72,7 @@ def leave_one_out(
         kept = np.arange(len(rows)) != left_out
         # The primal solver draws no random numbers (the dual one does, from one generator for all threads), and its
         # time hardly depends on the features. It lets other threads run meanwhile.
-        machine = LinearSVC(C=c, dual=False, tol=TOLERANCE).fit(rows[kept], labels[kept])
+        machine = LinearSVC(C=c, dual=False, tol=TOLERANCE).fit(rows[kept], classed[kept])
         values = machine.decision_function(rows[left_out : left_out + 1])[0]
         # Of two classes scikit-learn trains one SVM, for the second.
         return np.array([-values, values]) if len(classes) == 2 else values
@@ -83,8 +83,8 @@ def leave_one_out(
             decisions[index] = values
             progress(index + 1, len(rows))
     predictions = decisions.argmax(1)
-    right = predictions == labels
-    by_class = {name: float(right[labels == label].mean()) for label, name in enumerate(classes)}
+    right = predictions == classed
+    by_class = {name: float(right[classed == label].mean()) for label, name in enumerate(classes)}
     return Scores(predictions, decisions, float(right.mean()), by_class)
 
 

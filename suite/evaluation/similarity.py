@@ -182,5 +182,10 @@ def _similarities_of(features: Mapping[str, np.ndarray], fold: Sequence[Pair], f
     rows = max(1, PART_BYTES // (8 * len(features[fold[0][0]])))
     parts = [fold[low : low + rows] for low in range(0, len(fold), rows)]
     return np.concatenate(
-        [similarities(*(np.stack([features[pair[side]] for pair in part]) for side in (0, 1)), floor) for part in parts]
+        [
+            similarities(
+                np.stack([features[pair[0]] for pair in part]), np.stack([features[pair[1]] for pair in part]), floor
+            )
+            for part in parts
+        ]
     )

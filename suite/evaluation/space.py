@@ -48,7 +48,7 @@ def silhouette(features: np.ndarray, labels: Sequence[int]) -> float:
     """
     from sklearn.metrics import silhouette_score
 
-    directions, labels = _directions(features), np.asarray(labels)
+    directions = _directions(features)
     if len(labels) != len(directions):
         raise ValueError(f"{len(directions)} clips have {len(labels)} labels")
     classes = len(np.unique(labels))
@@ -95,8 +95,8 @@ def space_picture(points: np.ndarray, labels: Sequence[int], class_names: Sequen
     import matplotlib
     from matplotlib.figure import Figure
 
-    points, labels = np.asarray(points), np.asarray(labels)
-    shown = np.unique(labels).tolist()
+    points, classes = np.asarray(points), np.asarray(labels)
+    shown = np.unique(classes).tolist()
     if len(shown) > len(COLOURS):
         raise ValueError(f"{len(shown)} classes are too many for one picture; it has {len(COLOURS)} colours")
     with matplotlib.rc_context():
@@ -104,9 +104,9 @@ def space_picture(points: np.ndarray, labels: Sequence[int], class_names: Sequen
         figure = Figure(figsize=(SIZE[0] / DPI, SIZE[1] / DPI), dpi=DPI)
         axes = figure.add_axes((0.03, 0.13, 0.94, 0.84))
         for label, colour, marker in zip(shown, COLOURS, MARKERS, strict=False):
-            chosen = points[labels == label]
+            x, y = points[classes == label].T
             axes.scatter(
-                *chosen.T, s=42, c=colour, marker=marker, linewidths=0.5, edgecolors="white", label=class_names[label]
+                x, y, s=42, c=colour, marker=marker, linewidths=0.5, edgecolors="white", label=class_names[label]
             )
         axes.set_aspect("equal", adjustable="datalim")
         axes.margins(0.04)

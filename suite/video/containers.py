@@ -131,7 +131,8 @@ def _chunk(file: BinaryIO, place: int) -> tuple[bytes, int, bytes]:
 
 # MP4: boxes of a size, a type of four bytes, and for size 1 a size of eight bytes.
 def _mp4(file: BinaryIO, size: int) -> None:
-    place, seen = 0, set()
+    place = 0
+    seen: set[bytes] = set()
     while place + 8 <= size:
         file.seek(place)
         length, kind = struct.unpack(">I4s", file.read(8))
@@ -161,19 +162,22 @@ def _matroska(file: BinaryIO, size: int) -> None:
     while not segment:
         kind, length, content = _element(file, size, place)
         segment = kind == _SEGMENT
-        if not segment and (kind not in (_EBML, _VOID) or length is None):
+        if segment:
+            place = content
+        elif kind not in (_EBML, _VOID) or length is None:
             raise _Broken(place)
-        place = content if segment else content + length
+        else:
+            place = content + length
     end = None if length is None else place + length
     clusters = False
     while place < (size if end is None else end):
         kind, length, content = _element(file, size, place, end, clusters)
-        if kind not in _PARTS or (length is None and kind != _CLUSTER):
-            raise _Broken(place)
         if kind == _CLUSTER:
             place = _cluster(file, size, content, None if length is None else content + length, end)
             clusters = True
             continue
+        if kind not in _PARTS or length is None:
+            raise _Broken(place)
         place = content + length
         if place > size:
             raise _EndOfFile(max(place, end or 0), clusters)
@@ -182,7 +186,7 @@ def _matroska(file: BinaryIO, size: int) -> None:
 def _cluster(file: BinaryIO, size: int, place: int, stop: int | None, end: int | None) -> int:
     """Walk the elements of a cluster from `place`; where they end."""
     limit = end if stop is None else stop
-    if end is not None and limit > end:
+    if end is not None and limit is not None and limit > end:
         raise _Broken(place)
     while place < (size if limit is None else limit):
         kind, length, content = _element(file, size, place, end)

@@ -149,7 +149,8 @@ class ResizedVideos:
 
     def __init__(self, root: Path, videos: Sequence[Video], size: tuple[int, int], antialias: bool = True) -> None:
         self._paths = {video.name: Path(root) / video.path for video in videos}
-        self._size, self._antialias = tuple(size), antialias
+        height, width = size
+        self._size, self._antialias = (height, width), antialias
         self._reader = Reader()
 
     def frames(self, name: str, indices: Sequence[int]) -> torch.Tensor:
@@ -157,7 +158,9 @@ class ResizedVideos:
         from suite.video import transforms
 
         distinct, places = np.unique(np.asarray(indices), return_inverse=True)
-        frames = transforms.resize(self._reader.frames(self._paths[name], distinct), self._size, self._antialias)
+        frames = transforms.resize(
+            self._reader.frames(self._paths[name], distinct.tolist()), self._size, self._antialias
+        )
         if len(distinct) == len(places) and (places[1:] > places[:-1]).all():
             return frames
         return frames[places.tolist()]
@@ -233,7 +236,8 @@ def _examine(source: _Source) -> tuple[damage.Facts, tuple[tuple[int, int], ...]
     indexed = len(stream.index_entries)
     frames = packets = failed = skipped = 0
     damaged, cut, begun, turn = None, False, False, _Turn()
-    ended, sizes = Fraction(0), {}
+    ended = Fraction(0)
+    sizes: dict[tuple[int, int], None] = {}
     # Where other streams tell how long the file should be, they are read too.
     for packet in container.demux(*container.streams if timed else (stream,)):
         if timed and packet.pts is not None:
@@ -290,7 +294,7 @@ class _Turn:
     @classmethod
     def of(cls, frame: av.VideoFrame) -> _Turn:
         """From the display matrix of a frame, or of its stream, which decoders copy to it."""
-        found = frame.side_data.get(Type.DISPLAYMATRIX)
+        found = frame.side_data.get(Type.DISPLAYMATRIX)  # type: ignore[call-overload]  # keys are of this type, PyAV types say int
         if found is None:
             return cls()
         # The place (x, y) is displayed at (a x + c y, b x + d y).

@@ -17,6 +17,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
@@ -299,17 +300,27 @@ class _Brox:
         """The pyramid of a frame, smallest level first, in float32: rounding small levels to bytes costs accuracy."""
         smooth = grey.astype(np.float32)
         if self._blur:
-            smooth = cv2.GaussianBlur(smooth, (0, 0), self._blur)
+            smooth = np.asarray(cv2.GaussianBlur(smooth, (0, 0), self._blur), np.float32)
         return [cv2.resize(smooth, (width, height), interpolation=cv2.INTER_AREA) for height, width in self._sizes]
 
     def between(self, first: list[np.ndarray], second: list[np.ndarray]) -> np.ndarray:
         """Flow [h, w, 2] from one frame to the next."""
-        result = np.zeros((*self._sizes[0], 2), np.float32)
+        result: np.ndarray = np.zeros((*self._sizes[0], 2), np.float32)
         for (height, width), one, two in zip(self._sizes, first, second, strict=True):
             growth = np.array([width / result.shape[1], height / result.shape[0]], np.float32)
             result = cv2.resize(result, (width, height), interpolation=cv2.INTER_LINEAR) * growth
             result = self._solver.calc(one, two, result)
         return result
+
+
+class _Method(Protocol):
+    """What is prepared of each frame once, and the flow from that of one frame to the next."""
+
+    def prepare(self, grey: np.ndarray, /) -> Any:
+        """Of a grey frame, uint8 [h, w]."""
+
+    def between(self, first: Any, second: Any, /) -> np.ndarray:
+        """Flow [h, w, 2] from one frame to the next."""
 
 
 class _Dis:
@@ -323,7 +334,7 @@ class _Dis:
 
     def between(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
         """Flow [h, w, 2] from one frame to the next."""
-        return self._search.calc(first, second, None)
+        return self._search.calc(first, second, None)  # type: ignore[call-overload]  # cv2 makes the result where none is given
 
 
 def _fields(pixels: np.ndarray, settings: Mapping) -> Iterator[np.ndarray]:
@@ -335,7 +346,7 @@ def _fields(pixels: np.ndarray, settings: Mapping) -> Iterator[np.ndarray]:
         )
     # Parallelism is over videos; with one thread results do not depend on the machine's number of cores.
     cv2.setNumThreads(1)
-    method = _Brox(shape, settings) if settings["method"] == "brox" else _Dis()
+    method: _Method = _Brox(shape, settings) if settings["method"] == "brox" else _Dis()
     greys = (cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in pixels)
     prepared = ((grey, method.prepare(grey)) for grey in greys)
     for (grey, first), (next_grey, second) in itertools.pairwise(prepared):
@@ -348,9 +359,10 @@ def _fields(pixels: np.ndarray, settings: Mapping) -> Iterator[np.ndarray]:
 
 def _pyramid(shape: tuple[int, int], factor: float, smallest: int) -> list[tuple[int, int]]:
     """Distinct sizes of the levels, coarsest first; the last is `shape`."""
-    sizes = [tuple(shape)]
+    height, width = shape
+    sizes = [(height, width)]
     for level in itertools.count(1):
-        size = tuple(round(side * factor**level) for side in shape)
+        size = round(height * factor**level), round(width * factor**level)
         if min(size) < smallest:
             break
         if size != sizes[-1]:

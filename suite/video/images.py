@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -33,7 +33,7 @@ def frame_files(folder: str | Path) -> list[Path]:
     return found
 
 
-def read_all(folder: str | Path, slots: dict[int, Sequence[int]]) -> np.ndarray:
+def read_all(folder: str | Path, slots: Mapping[int, Sequence[int]]) -> np.ndarray:
     """Frames of a folder, each (by its index) in the places it is wanted: uint8 [N, H, W, 3].
 
     Raises InputError, naming the file, if one cannot be read or is of another size than the first that is wanted.

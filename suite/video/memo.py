@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from suite.files import open_regular
 
@@ -19,7 +19,8 @@ class Memo:
 
     def __init__(self, path: Path | None):
         """None keeps nothing beyond the check."""
-        self._path, self._file = path, None
+        self._path = path
+        self._file: TextIO | None = None
         self._found: dict[str, tuple[str, Any]] = {}
         self._lines = 0
 

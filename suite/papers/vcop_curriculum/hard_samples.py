@@ -18,6 +18,7 @@ from torch.utils.data import Dataset
 from suite import files
 from suite.errors import DamagedError, InputError
 from suite.evaluation.asking import ask
+from suite.loading import NamedSamples
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ class Recorded:
 
 def record(
     network: nn.Module,
-    samples: Dataset,
+    samples: NamedSamples,
     epochs: Sequence[int],
     batch: int,
     device: str,
@@ -106,7 +107,7 @@ class HardSamples(Dataset):
         InputError: every video is easy.
     """
 
-    def __init__(self, samples: Dataset, easy: Tensor, first_epoch: int):
+    def __init__(self, samples: NamedSamples, easy: Tensor, first_epoch: int):
         if len(samples) != len(easy):
             raise ValueError(f"{len(easy)} videos were judged, the samples have {len(samples)}")
         self.samples, self.first_epoch = samples, first_epoch
