@@ -97,7 +97,7 @@ def protocol_versions() -> dict[str, int]:
     return found | of_tasks
 
 
-def pretraining_facts(recipe) -> dict[str, plan.Pretraining]:
+def pretraining_facts(recipe: "Recipe") -> dict[str, plan.Pretraining]:
     """What the plan must know of a recipe's pretrainings, by name."""
     from suite import tasks
 
@@ -123,7 +123,7 @@ def pretraining_facts(recipe) -> dict[str, plan.Pretraining]:
     return facts
 
 
-def suite_facts(recipe, elsewhere: Iterable[str] = ()) -> plan.Suite:
+def suite_facts(recipe: "Recipe", elsewhere: Iterable[str] = ()) -> plan.Suite:
     """Stage versions, a recipe's pretrainings, and what is known of the networks: the suite's own, and those from elsewhere that
     are named, counted on the recipe's clips."""
     from suite import backbones, stages
