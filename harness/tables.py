@@ -42,26 +42,24 @@ Splits = Annotated[
 ]
 Dataset = Literal["ucf101", "hmdb51", "aslan", "yupenn", "activitynet-qa"]
 Unit = Literal["percent", "millions", "gmacs", "loss", "auc", "error", "count", "samples", "epochs", "silhouette"]
-Protocol = Literal[
-    "order-accuracy",  # clips of a video put in order
-    "statistics-errors",  # squared errors of regressed statistics, by the constant predictor's
-    "ranking-accuracy",  # pairs of coming frames ranked in their order
-    "segment-scores",  # order, sampling rates and contrast of a clip's segments
-    "view-scores",  # motion and looks that synthesised views keep
-    "pretext",  # other scores of the pretraining task itself
-    "clip-retrieval",  # every test clip queries all training clips
-    "video-retrieval",  # the mean over a video's clips queries
-    "cross-retrieval",  # the videos of one dataset query another's (the setting `gallery`)
-    "layer-retrieval",  # clip retrieval with the features of one layer
-    "recognition",  # fine-tuning, then the mean prediction over a video's clips
-    "training-curve",  # a quantity read off the curves of a training run
-    "finetuning-curve",  # the same of fine-tuning
-    "feature-space",  # how the features of a few classes lie
-    "video-qa",
-    "aslan",
-    "yupenn",
-    "cost",  # parameters and multiply-accumulates, no training
-]
+# How something is measured. A pretext task may have a protocol of its own, which its module names; those of the suite are
+#     order-accuracy     clips of a video put in order
+#     statistics-errors  squared errors of regressed statistics, by the constant predictor's
+#     ranking-accuracy   pairs of coming frames ranked in their order
+#     segment-scores     order, sampling rates and contrast of a clip's segments
+#     view-scores        motion and looks that synthesised views keep
+#     pretext            other scores of the pretraining task itself
+#     clip-retrieval     every test clip queries all training clips
+#     video-retrieval    the mean over a video's clips queries
+#     cross-retrieval    the videos of one dataset query another's (the setting `gallery`)
+#     layer-retrieval    clip retrieval with the features of one layer
+#     recognition        fine-tuning, then the mean prediction over a video's clips
+#     training-curve     a quantity read off the curves of a training run
+#     finetuning-curve   the same of fine-tuning
+#     feature-space      how the features of a few classes lie
+#     cost               parameters and multiply-accumulates, no training
+#     video-qa, aslan, yupenn
+Protocol = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,59}$")]
 
 # Lowest and highest value that a unit can have; counts are whole numbers as well. A count is a property of the data and the
 # same in every run; samples and epochs are counted along a run, and differ from seed to seed.
@@ -447,7 +445,8 @@ def _describe(error: ValidationError, content: dict[str, Any]) -> str:
     given = repr(fault["input"])
     given = given if len(given) <= 60 else f"{given[:57]}..."
     if fault["type"] == "string_pattern_mismatch":
-        return f"{place}: {key} is {given}: letters, digits, - and _ only"
+        letters = "small letters, digits and -" if key == "protocol" else "letters, digits, - and _"
+        return f"{place}: {key} is {given}: {letters} only"
     if place.endswith(" settings"):
         return f"{place}: {key} is {given}: a setting is one text, one number, true or false"
     return f"{place}: {key} is {given}: {fault['msg'][0].lower()}{fault['msg'][1:]}"

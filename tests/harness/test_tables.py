@@ -59,6 +59,7 @@ FAULTS = {
     "negative-tolerance": "table1 tolerance: points is -3.0: input should be greater than or equal to 0",
     "nested-settings": ("table1 row ours settings: rates is [1, 8]: a setting is one text, one number, true or false"),
     "no-paper": "no [paper] with key, title and citation",
+    "no-protocol": "table1: protocol is 'Fine tuning': small letters, digits and - only",
     "no-tolerance": "table1 column ucf101: no tolerance, neither its own nor the table's",
     "own-without-backbone": "table1 row ours: an own row needs a backbone",
     "own-without-weights": (
@@ -94,12 +95,6 @@ FAULTS = {
     ),
     "unknown-key-in-table": "table1: unknown key 'page'",
     "unknown-key-in-tolerance": "table1 tolerance: unknown key 'sd'",
-    "unknown-protocol": (
-        "table1: unknown protocol 'recognise'; choose one of order-accuracy, statistics-errors, ranking-accuracy, "
-        "segment-scores, view-scores, pretext, clip-retrieval, video-retrieval, cross-retrieval, layer-retrieval, recognition, "
-        "training-curve, finetuning-curve, feature-space, "
-        "video-qa, aslan, yupenn, cost"
-    ),
     "unknown-source": "table1 row ours: unknown source 'ours'; choose one of own, cited",
     "unknown-unit": (
         "table1 column ucf101: unknown unit 'percents'; "
