@@ -1,6 +1,6 @@
 """The direction of the data, read off the imports."""
 
-import ast
+import re
 import subprocess
 import sys
 import tomllib
@@ -8,54 +8,35 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
-# The rooms of the harness in the order of a number's way. Each knows those before it; the top folder's values are below
-# them all, and the command line is above.
-ROOMS = ("judging", "planning", "running", "reporting")
-VALUES = ("tables", "plan", "records", "errors", "files", "durable", "words")
-COMMANDS = ("cli", "options", "__main__", "__init__")
+from tests.architecture import PICTURE, ROOT, STACKS, Room, arrows, draw, imports, modules, needed, reached, room
 
-# The rooms of the suite, a folder or a file each, from the ground up: a room knows those before it. Videos are named
-# before they are read; what a paper does stands on how anything is trained and evaluated.
-SUITE = (
-    *("errors", "seeding", "precision", "files", "elsewhere", "tasks", "processes", "datasets", "video", "backbones"),
-    *("checkpoints", "settings", "loading", "training", "evaluation", "papers", "recipe", "stages", "regression"),
-)
-
-
-def imports(path: Path) -> set[str]:
-    """Every module that a file names in an import, wherever it stands."""
-    found = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
-    return found
+MODULES = [(name, path) for top in STACKS for name, path in modules(top)]
 
 
 def tops(path: Path) -> set[str]:
     return {name.split(".")[0] for name in imports(path)}
 
 
+def named(path: Path) -> str:
+    return path.relative_to(ROOT).with_suffix("").as_posix()
+
+
+@pytest.mark.parametrize(("name", "path"), MODULES, ids=[name for name, _ in MODULES])
+def test_a_room_imports_only_what_stands_below_it(name, path):
+    here = room(name)
+    for imported in imports(path):
+        there = room(imported)
+        if here and there and here.top == there.top:
+            assert there.level <= here.level, f"{name} imports {imported}"
+
+
+def test_every_room_has_its_place():
+    for top, order in STACKS.items():
+        assert {found.name for name, _ in modules(top) if (found := room(name))} == set(order)
+        assert len(order) == len(set(order))
+
+
 SUITE_FILES = sorted((ROOT / "suite").rglob("*.py"))
-
-
-@pytest.mark.parametrize("path", SUITE_FILES, ids=lambda path: named(path))
-def test_a_room_of_the_suite_imports_only_what_stands_below_it(path):
-    here = level(named(path).split("/"))
-    for name in imports(path):
-        parts = name.split(".")
-        # `from suite import recipe` names the package too, which stands at the bottom.
-        if parts[0] == "suite" and len(parts) > 1:
-            assert level(parts) <= here, f"{named(path)} imports {name}"
-
-
-def test_every_room_of_the_suite_is_there():
-    rooms = {
-        path.stem for path in (ROOT / "suite").iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()
-    }
-    assert rooms - {"__init__"} == set(SUITE)
 
 
 @pytest.mark.parametrize("path", SUITE_FILES, ids=lambda path: path.stem)
@@ -67,36 +48,6 @@ def test_the_suite_knows_nothing_of_the_harness(path):
 HARNESS = sorted((ROOT / "harness").rglob("*.py"))
 
 
-def named(path: Path) -> str:
-    return path.relative_to(ROOT).with_suffix("").as_posix()
-
-
-def level(parts: list[str]) -> int:
-    """How high a module of the suite stands, by its dotted name."""
-    return SUITE.index(parts[1]) if parts[1] != "__init__" else 0
-
-
-def place(parts: list[str]) -> int:
-    """How high a module of the harness stands, by its dotted name: values 0, rooms 1 to 4, commands above."""
-    if len(parts) == 1 or parts[1] in COMMANDS:
-        return len(ROOMS) + 1
-    if parts[1] in ROOMS:
-        return 1 + ROOMS.index(parts[1])
-    assert parts[1] in VALUES, f"{'.'.join(parts)} stands in no room"
-    return 0
-
-
-@pytest.mark.parametrize("path", HARNESS, ids=named)
-def test_a_room_imports_only_what_stands_below_it(path):
-    here = place(named(path).split("/"))
-    for name in imports(path):
-        parts = name.split(".")
-        if parts[0] == "harness" and len(parts) > 1 and (ROOT / "/".join(parts[:2])).with_suffix(".py").exists():
-            assert place(parts) <= here, f"{named(path)} imports {name}"
-        if parts[0] == "harness" and len(parts) > 1 and parts[1] in ROOMS:
-            assert place(parts) <= here, f"{named(path)} imports {name}"
-
-
 @pytest.mark.parametrize("path", HARNESS, ids=named)
 def test_the_suite_has_one_door(path):
     assert ("suite" in tops(path)) == (named(path) == "harness/running/door")
@@ -105,6 +56,37 @@ def test_the_suite_has_one_door(path):
 @pytest.mark.parametrize("path", [path for path in HARNESS if path.parent.name != "running"], ids=named)
 def test_what_runs_nothing_needs_no_torch(path):
     assert not {"torch", "torchvision", "av"} & tops(path)
+
+
+def test_arrows_are_the_imports_that_a_line_by_line_reading_finds():
+    found = set()
+    for name, path in MODULES:
+        for line in path.read_text(encoding="utf-8").splitlines():
+            match = re.match(r" *(?:from|import) ((?:suite|harness)[\w.]*)(?: import (\w+))?", line)
+            for imported in filter(None, (match and match[1], match and match[2] and f"{match[1]}.{match[2]}")):
+                if room(name) and room(imported) and room(name) != room(imported):
+                    found.add((room(name), room(imported)))
+    # Of `from suite import a, b` a line tells the first alone, and of several lines none but the first.
+    assert found <= arrows()
+    assert {
+        (Room("suite", "video"), Room("suite", "datasets")),
+        (Room("harness", "running"), Room("suite", "stages")),
+    } <= found
+    assert len(found) > 0.9 * len(arrows())
+
+
+def test_what_the_picture_leaves_out_is_drawn_by_way_of_others():
+    found = arrows()
+    drawn = needed(found)
+    assert drawn < found
+    for start in {here for here, _ in found}:
+        assert reached(start, drawn) == reached(start, found)
+    for arrow in drawn:
+        assert arrow[1] not in reached(arrow[0], drawn - {arrow})
+
+
+def test_the_picture_is_what_the_imports_give():
+    assert PICTURE.read_text(encoding="utf-8") == draw(), "draw it again: python -m tests.architecture"
 
 
 def test_reference_tables_hold_no_code():
