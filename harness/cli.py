@@ -28,7 +28,7 @@ from harness.options import (
     Speed,
 )
 from harness.plan import Request
-from harness.planning import costs
+from harness.planning import hours
 from harness.records import Record, Store
 from harness.reporting import exports, summary
 from harness.running import (
@@ -194,7 +194,7 @@ def show_plan(paper: PaperKey, given: Given, tflops: Speed = None) -> None:
     )
     settings = run.recipe.settings.model_dump(mode="json")
     kind = "cuda" if given.scale != "tiny" and given.device == "auto" else asked.device_kind
-    speed = costs.speed(stage_folders.results(given.runs, "pretrain"), settings, kind, tflops)
+    speed = hours.speed(stage_folders.results(given.runs, "pretrain"), settings, kind, tflops)
     _say(summary.of_plan(run, given.runs, speed))
     preparation.refuse_faults(run.data)
 

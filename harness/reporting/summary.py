@@ -8,7 +8,7 @@ from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 from harness.plan import Plan
-from harness.planning.costs import Speed
+from harness.planning.hours import Speed
 from harness.records import Record
 from harness.running import stage_folders
 from harness.running.preparation import Prepared

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from harness import tables
 from harness.errors import UsageError
 from harness.plan import Plan, Request
-from harness.planning import builder as planning
+from harness.planning import builder
+from harness.planning.request import needed_datasets
 from harness.running import checks, departures, door, machines
 from harness.running.door import Data
 from harness.running.machines import Machine
@@ -92,7 +93,7 @@ def work_out(
     glove: a file of word vectors for video question answering.
     """
     settings = recipe.settings.model_dump(mode="json")
-    names = planning.needed_datasets(paper, settings, door.pretraining_facts(recipe), request)
+    names = needed_datasets(paper, settings, door.pretraining_facts(recipe), request)
     if data_root is not None:
         # Rows that only train on what is not there are left out; what is measured must be there.
         held = [name for name in names if door.holds(data_root, name)]
@@ -136,7 +137,7 @@ def _plan(paper: Paper, recipe: "Recipe", data: Data, request: Request) -> Plan:
     settings = recipe.settings.model_dump(mode="json")
     rows = [row for table in paper.tables_and_figures for row in table.rows if row.source == "own"]
     elsewhere = sorted({row.backbone for row in rows if row.backbone and door.from_elsewhere(row.backbone)})
-    return planning.build(paper, settings, data.facts, door.suite_facts(recipe, elsewhere), request, data.faults)
+    return builder.build(paper, settings, data.facts, door.suite_facts(recipe, elsewhere), request, data.faults)
 
 
 def device_kind(device: str) -> str:

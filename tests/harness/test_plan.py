@@ -8,8 +8,8 @@ import pytest
 
 from harness import plan, tables
 from harness.errors import UsageError
-from harness.planning import builder as planning
-from harness.planning import costs
+from harness.planning import builder, hours
+from harness.planning.request import needed_datasets
 from harness.running import door, stage_folders
 
 ROOT = Path(__file__).parents[2]
@@ -30,7 +30,7 @@ def suite_of(scale: str) -> plan.Suite:
 
 def build(paper, scale="paper", **asked) -> plan.Plan:
     data = door.official_data(["ucf101", "hmdb51"]).facts
-    return planning.build(paper, settings(scale), data, suite_of(scale), plan.Request(**asked))
+    return builder.build(paper, settings(scale), data, suite_of(scale), plan.Request(**asked))
 
 
 def kinds(built: plan.Plan) -> dict[str, int]:
@@ -92,7 +92,7 @@ def test_a_key_changes_with_what_can_change_the_result(vcop, what, same):
         settings("paper"),
     )
     narrow = replace(asked, tables=("table1",), rows=("r3d",))
-    before = planning.build(vcop, chosen, data, suite, narrow)
+    before = builder.build(vcop, chosen, data, suite, narrow)
     if what == "fingerprint":
         data = {"ucf101": replace(data["ucf101"], fingerprint="subset-000000000000")}
     elif what == "scope":
@@ -108,7 +108,7 @@ def test_a_key_changes_with_what_can_change_the_result(vcop, what, same):
         suite = replace(suite, pretrainings={"vcop": replace(suite.pretrainings["vcop"], version=2)})
     else:
         suite = replace(suite, versions=suite.versions | {"pretrain": suite.versions["pretrain"] + 1})
-    after = planning.build(vcop, chosen, data, suite, narrow)
+    after = builder.build(vcop, chosen, data, suite, narrow)
     pretrain = {stage.key for stage in before.stages.values() if stage.kind == "pretrain"}
     assert (pretrain <= set(after.stages)) == same
     # What comes after a changed stage changes with it.
@@ -134,7 +134,7 @@ def test_narrowing(vcop):
 def test_a_dataset_that_is_not_asked_for_is_not_needed(vcop):
     # Cross-dataset retrieval asks both; it must not bring HMDB51 into a run on UCF101.
     asked = plan.Request(datasets=("ucf101",))
-    assert planning.needed_datasets(vcop, settings("paper"), suite_of("paper").pretrainings, asked) == {"ucf101": True}
+    assert needed_datasets(vcop, settings("paper"), suite_of("paper").pretrainings, asked) == {"ucf101": True}
     assert "cross-retrieval" not in kinds(build(vcop, datasets=("ucf101",)))
     assert kinds(build(vcop))["cross-retrieval"] == 2
 
@@ -151,7 +151,7 @@ def test_splits_that_the_data_do_not_have_are_left_out(vcop):
     facts = door.official_data(["ucf101"]).facts["ucf101"]
     data = {"ucf101": replace(facts, sizes={1: facts.sizes[1]})}
     asked = plan.Request(datasets=("ucf101",), tables=("table4",), rows=("r3d_random",))
-    built = planning.build(vcop, settings("paper"), data, suite_of("paper"), asked)
+    built = builder.build(vcop, settings("paper"), data, suite_of("paper"), asked)
     assert {one.split for one in built.measurements} == {1}
     assert "no lists of split 3" in built.left_out["table4", "r3d_random"]
 
@@ -161,7 +161,7 @@ def test_a_frame_store_is_no_part_of_a_key(vcop):
     without["video"]["store"] = False
     data, suite = door.official_data(["ucf101"]).facts, suite_of("tiny")
     asked = plan.Request(datasets=("ucf101",), tables=("table1",))
-    stored, direct = (planning.build(vcop, chosen, data, suite, asked) for chosen in (with_store, without))
+    stored, direct = (builder.build(vcop, chosen, data, suite, asked) for chosen in (with_store, without))
     assert "frames" in kinds(stored)
     assert "frames" not in kinds(direct)
     assert [one.stage for one in stored.measurements] == [one.stage for one in direct.measurements]
@@ -181,16 +181,16 @@ def test_a_speed_is_measured_only_on_runs_alike(tmp_path):
     for name, content in {"damaged": "", "half": '{"device', "alike.partial": json.dumps(done)}.items():
         (tmp_path / "pretrain" / name).mkdir()
         (tmp_path / "pretrain" / name / "result.json").write_text(content, encoding="utf-8")
-    speed = costs.speed(stage_folders.results(tmp_path, "pretrain"), chosen, "cpu", None)
+    speed = hours.speed(stage_folders.results(tmp_path, "pretrain"), chosen, "cpu", None)
     assert speed.origin == "measured on this machine"
     assert speed.tflops == pytest.approx(0.02)
 
 
 def test_needed_datasets(vcop):
     asked = plan.Request(datasets=("hmdb51",), rows=("c3d_random",))
-    assert planning.needed_datasets(vcop, settings("paper"), suite_of("paper").pretrainings, asked) == {"hmdb51": True}
+    assert needed_datasets(vcop, settings("paper"), suite_of("paper").pretrainings, asked) == {"hmdb51": True}
     asked = plan.Request(datasets=("hmdb51",), rows=("c3d_vcop",))
-    assert planning.needed_datasets(vcop, settings("paper"), suite_of("paper").pretrainings, asked) == {
+    assert needed_datasets(vcop, settings("paper"), suite_of("paper").pretrainings, asked) == {
         "hmdb51": True,
         "ucf101": False,
     }
@@ -209,13 +209,13 @@ def test_costs_by_hand(vcop):
     pretrain = next(stage for stage in built.stages.values() if stage.kind == "pretrain")
     # 300 epochs of 9,537 tuples of 3 clips, forward and backward, 19.89 G multiply-accumulates a clip.
     assert pretrain.gmacs == pytest.approx(300 * 9537 * 3 * 3 * 19.89, rel=1e-3)
-    stated = costs.speed([], settings("paper"), "cuda", 20.0)
+    stated = hours.speed([], settings("paper"), "cuda", 20.0)
     assert (stated.unit, stated.origin) == ("GPU-hours", "stated")
     assert stated.hours(pretrain) == pytest.approx(2 * pretrain.gmacs * 1e9 / 20e12 / 3600)
 
 
 def test_the_tiny_scale_counts_core_hours(vcop):
-    assert costs.speed([], settings("tiny"), "cpu", None).unit == "core-hours"
+    assert hours.speed([], settings("tiny"), "cpu", None).unit == "core-hours"
     tiny = build(vcop, scale="tiny", tables=("table1",), rows=("r3d",))
     pretrain = next(stage for stage in tiny.stages.values() if stage.kind == "pretrain")
     paper = build(vcop, tables=("table1",), rows=("r3d",))

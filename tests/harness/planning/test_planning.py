@@ -6,7 +6,7 @@ import pytest
 
 from harness import plan, tables
 from harness.errors import UsageError
-from harness.planning import builder as planning
+from harness.planning import builder
 from harness.running import door
 
 ROOT = Path(__file__).parents[3]
@@ -18,7 +18,7 @@ def build(key: str, scale: str = "paper", **asked) -> plan.Plan:
     recipe = door.load_recipe(key, scale)
     settings = recipe.settings.model_dump(mode="json")
     data = door.official_data(list(DATASETS)).facts
-    return planning.build(paper, settings, data, door.suite_facts(recipe), plan.Request(**asked))
+    return builder.build(paper, settings, data, door.suite_facts(recipe), plan.Request(**asked))
 
 
 def of_kind(built: plan.Plan, kind: str) -> list[plan.Stage]:
@@ -126,7 +126,7 @@ def test_another_method_of_flow_takes_none_of_the_first_ones_parameters():
     settings["flow"]["method"] = "dis"
     data = door.official_data(list(DATASETS)).facts
     asked = plan.Request(tables=("statistics",))
-    built = planning.build(paper, settings, data, door.suite_facts(recipe), asked)
+    built = builder.build(paper, settings, data, door.suite_facts(recipe), asked)
     assert [stage.config["flow"] for stage in of_kind(built, "flow")] == [{"method": "dis"}]
 
 
@@ -157,10 +157,10 @@ def test_imagenet_weights_are_run_where_they_are_at_hand():
     settings = recipe.settings.model_dump(mode="json")
     data = door.official_data(["ucf101"]).facts
     asked = plan.Request(tables=("initialisation",))
-    without = planning.build(paper, settings, data, door.suite_facts(recipe), asked)
+    without = builder.build(paper, settings, data, door.suite_facts(recipe), asked)
     assert "imagenet/resnet18" in without.left_out["initialisation", "imagenet"]
     data = data | {"imagenet": plan.DataFacts("full-0123456789ab", "full", {}, 1000)}
-    given = planning.build(paper, settings, data, door.suite_facts(recipe), asked)
+    given = builder.build(paper, settings, data, door.suite_facts(recipe), asked)
     assert [stage.data for stage in of_kind(given, "inflate")] == [{"imagenet": "full-0123456789ab"}]
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from harness import plan
 from harness.plan import Request
-from harness.planning import builder as planning
+from harness.planning import builder
 from harness.records import Store
 from harness.running import checks, door, preparation, stage_folders
 from suite.datasets import synthetic
@@ -202,7 +202,7 @@ def test_rows_of_an_unusable_dataset_are_left_out_with_its_fault():
     settings = recipe.settings.model_dump(mode="json")
     data = door.official_data(["ucf101"]).facts
     request = Request(tables=("table4",), everything=True)
-    built = planning.build(
+    built = builder.build(
         paper, settings, data, door.suite_facts(recipe), request, {"hmdb51": "x.txt, line 1: no list"}
     )
     assert {measurement.dataset for measurement in built.measurements} == {"ucf101"}

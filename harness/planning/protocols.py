@@ -1,0 +1,43 @@
+"""Protocols that can be turned into stages, and what plans each."""
+
+from collections.abc import Callable
+
+from harness.plan import Pretraining
+from harness.planning import cost, pretexts, probes, questions, recognition, retrieval
+from harness.planning.context import Context, Trial
+
+# Adds the stages of a trial to the plan; returns the key of the one whose result it is.
+Planner = Callable[[Context, Trial], str]
+
+# Beside them are the scores of the pretrainings' tasks.
+PROTOCOLS: dict[str, Planner] = {
+    "training-curve": pretexts.training_curve,
+    "finetuning-curve": recognition.finetuning_curve,
+    "clip-retrieval": retrieval.retrieval,
+    "layer-retrieval": retrieval.retrieval,
+    "video-retrieval": retrieval.retrieval,
+    "cross-retrieval": retrieval.cross_retrieval,
+    "feature-space": retrieval.feature_space,
+    "recognition": recognition.recognition,
+    "aslan": probes.probe,
+    "yupenn": probes.probe,
+    "video-qa": questions.question_answering,
+    "cost": cost.cost,
+}
+# Those that train with labels whatever the weights.
+TRAINING = ("recognition", "finetuning-curve", "video-qa")
+
+
+def planner(protocol: str) -> Planner:
+    """What plans a protocol: what is none of the usual ones is the score of a pretext task."""
+    return PROTOCOLS.get(protocol, pretexts.score)
+
+
+def known(protocol: str, pretrainings: dict[str, Pretraining]) -> bool:
+    """Whether a protocol can be turned into stages under these pretrainings."""
+    return protocol in PROTOCOLS or any(protocol in pretraining.scores for pretraining in pretrainings.values())
+
+
+def about_pretext(protocol: str) -> bool:
+    """Whether a protocol asks a pretext network, head and all."""
+    return protocol not in PROTOCOLS or protocol == "training-curve"
