@@ -136,7 +136,7 @@ class Box(NamedTuple):
 def about(of: Room) -> str:
     """What a room is for: the first sentence of its docstring; of the loose files, their names."""
     if of.top == "harness" and of.name in HELD:
-        return ", ".join(f"{name}.py" for name in HELD[of.name])
+        return ", ".join(f"{name}/" if (ROOT / of.top / name).is_dir() else f"{name}.py" for name in HELD[of.name])
     place = ROOT / of.top / of.name
     source = place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
     text = " ".join(ast.get_docstring(ast.parse(source.read_text(encoding="utf-8"))).split())
