@@ -18,6 +18,7 @@ from harness.options import (
     RUNS,
     DataRoot,
     Given,
+    Input,
     Names,
     PaperKey,
     Places,
@@ -327,25 +328,36 @@ def write_report(
 
 @app.command()
 @options.shared(without=("datasets", "tables", "rows", "everything", "records"), scale="paper", everything=True)
+@options.shared(Input)
 def evaluate(
-    checkpoint: Annotated[
-        Path,
+    backbone: Annotated[
+        str,
         typer.Option(
-            parser=options.path,
-            metavar="FILE",
-            help="safetensors, or a torch file of tensors; ours, a plain backbone, or VCOP's release.",
+            metavar="NAME",
+            help="c3d, r3d, r2plus1d, c3d5, resnet18-3d or s3dg; torchvision:r3d_18, mc3_18, r2plus1d_18 or s3d; or "
+            "package.module:factory, a function that gives a network (docs/bring-a-network.md).",
         ),
     ],
-    backbone: Annotated[str, typer.Option(help="c3d, r3d, r2plus1d, c3d5, resnet18-3d or s3dg.")],
     protocol: Annotated[
         str, typer.Option(help="clip-retrieval, video-retrieval, recognition, aslan, yupenn or video-qa.")
     ],
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(
+            parser=options.path,
+            metavar="FILE",
+            help="Weights: safetensors, or a torch file of tensors; ours, VCOP's release, torchvision's files, plain "
+            "backbones. Without it: random ones.",
+        ),
+    ] = None,
     dataset: Annotated[
         str, typer.Option(help="ucf101 or hmdb51; aslan, yupenn and video-qa bring their own.")
     ] = "ucf101",
     name: Annotated[
         str | None,
-        typer.Option(parser=options.name, metavar="NAME", help="What reports call it; by default the file's name."),
+        typer.Option(
+            parser=options.name, metavar="NAME", help="What reports call it; by default the name of file or network."
+        ),
     ] = None,
     splits: Annotated[str, typer.Option(help="Official splits, comma-separated.")] = "1",
     paper: Annotated[
@@ -356,21 +368,25 @@ def evaluate(
         ),
     ] = None,
     *,
+    stated: Input,
     given: Given,
 ) -> None:
-    """Measure a checkpoint of another code base under a paper's protocol."""
+    """Measure a network from elsewhere, or a checkpoint of one, under a paper's protocol."""
 
     numbers, runs = options.splits(splits), given.runs
     paper = paper or {"aslan": "mas", "yupenn": "mas", "video-qa": "vcop-curriculum"}.get(protocol, "vcop")
-    recipe = door.load_recipe(paper, given.scale, given.changes or ())
+    changes, said = given.changes or (), stated.stated()
+    recipe = door.recipe_for(backbone, paper, given.scale, changes, said)
     asked = evaluation.as_paper(checkpoint, backbone, protocol, dataset, numbers, recipe, name)
     run = preparation.work_out(asked, recipe, given.data_root, _request(given), runs, glove=given.glove)
-    run.data.roots["checkpoint"] = checkpoint.resolve()
+    if checkpoint is not None:
+        evaluation.refuse_other_weights(checkpoint, backbone, recipe, changes, said)
+        run.data.roots["checkpoint"] = checkpoint.resolve()
     store = Store(runs / "records")
     machine = preparation.machine(run, given.device, given.workers, False)
     run = preparation.checked(run, runs)
     measured, failure = runner.run(run, runs, store, machine)
-    for line in evaluation.describe(run.built, runs):
+    for line in (*evaluation.describe(run.built, runs), *summary.inputs(measured)):
         _say(line)
     _say(summary.of_evaluation(measured, [column.metric for column in asked.figures[0].columns]))
     _say(f"\nrecords: {store.folder / 'imported'}; `report --records {store.folder} --out DIR` shows them on a page")

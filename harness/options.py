@@ -152,6 +152,27 @@ def places(value: list[Path] | None) -> list[Path] | None:
     return value
 
 
+def triple(option: str, words: str | None) -> tuple[float, ...] | None:
+    """Three numbers, one for each channel: "0.45,0.45,0.45"."""
+    if words is None:
+        return None
+    try:
+        found = tuple(float(part) for part in words.split(","))
+    except ValueError:
+        found = ()
+    if len(found) != 3 or not all(map(math.isfinite, found)):
+        raise UsageError(f"{option} {words}: give three numbers, one for each channel, such as 0.45,0.45,0.45")
+    return found
+
+
+def size(option: str, words: str) -> tuple[int, int]:
+    """Height and width in pixels: "128x171"."""
+    found = re.fullmatch("([0-9]{1,4})x([0-9]{1,4})", words)
+    if not found:
+        raise UsageError(f"{option} {words}: give height and width in pixels, such as 128x171")
+    return int(found[1]), int(found[2])
+
+
 PaperKey = Annotated[str, typer.Argument(metavar="PAPER", help="Key of a paper, such as vcop; `list` shows them.")]
 Scale = Annotated[str, typer.Option(help="paper, small or tiny: the settings of the recipe.")]
 Places = Annotated[
@@ -235,6 +256,47 @@ Glove = Annotated[
 SkipUnreadable = Annotated[
     bool, typer.Option("--skip-unreadable", help="Count videos that do not decode, and go on without them.")
 ]
+Frames = Annotated[
+    int | None,
+    typer.Option(parser=whole("--frames", 1, 1000, "no video is longer"), metavar="N", help="Frames of a clip."),
+]
+Stride = Annotated[
+    int | None,
+    typer.Option(
+        parser=whole("--stride", 1, 1000, "no video is longer"),
+        metavar="N",
+        help="Frames of the video from one frame of a clip to the next.",
+    ),
+]
+Resize = Annotated[
+    str | None, typer.Option(metavar="HxW", help="What frames are resized to, height and width, such as 128x171.")
+]
+Crop = Annotated[
+    int | None,
+    typer.Option(
+        parser=whole("--crop", 8, 4096, "no video is larger"),
+        metavar="N",
+        help="Side of the square that is taken out of the middle.",
+    ),
+]
+Antialias = Annotated[
+    bool | None,
+    typer.Option(
+        "--antialias/--no-antialias",
+        help="Whether frames are smoothed as they are made smaller (PIL does, torchvision's presets for videos do not).",
+    ),
+]
+Mean = Annotated[str | None, typer.Option(metavar="A,B,C", help="Mean of the pixels, in the order of the channels.")]
+Deviation = Annotated[str | None, typer.Option(metavar="A,B,C", help="Their deviation, which they are divided by.")]
+Channels = Annotated[str | None, typer.Option(metavar="rgb|bgr", help="Order of the channels.")]
+Range = Annotated[
+    int | None,
+    typer.Option(
+        parser=whole("--range", 1, 255, "1 or 255: values go up to it before mean and deviation"),
+        metavar="1|255",
+        help="What a full pixel is before mean and deviation.",
+    ),
+]
 Changes = Annotated[
     list[Setting] | None,
     typer.Option(
@@ -281,19 +343,57 @@ class Given:
         )
 
 
+@dataclass(frozen=True)
+class Input:
+    """The options that state what a network takes; whatever is left out is as the network, or else the recipe, says."""
+
+    frames: Frames = None
+    stride: Stride = None
+    resize: Resize = None
+    crop: Crop = None
+    antialias: Antialias = None
+    mean: Mean = None
+    std: Deviation = None
+    channels: Channels = None
+    range: Range = None
+
+    def stated(self) -> dict[str, Any]:
+        """What is stated, as suite.video.inputs.NetworkInput has it. Pixels are stated as a whole: what is left out of them is
+        plain RGB of 0 to 1.
+        """
+        pixels = {
+            "mean": triple("--mean", self.mean),
+            "std": triple("--std", self.std),
+            "channels": self.channels,
+            "range": self.range,
+        }
+        pixels = {name: value for name, value in pixels.items() if value is not None}
+        said = {
+            "frames": self.frames,
+            "stride": self.stride,
+            "resize": None if self.resize is None else size("--resize", self.resize),
+            "crop": self.crop,
+            "antialias": self.antialias,
+            "pixels": pixels or None,
+        }
+        return {name: value for name, value in said.items() if value is not None}
+
+
 Result = TypeVar("Result")
 
 
-def shared(*, without: Collection[str], **defaults: object) -> Callable[[Callable[..., Result]], Callable[..., Result]]:
-    """Put the fields of `Given` in the place of a command's parameter of that type, one option each.
+def shared(
+    group: type = Given, *, without: Collection[str] = (), **defaults: object
+) -> Callable[[Callable[..., Result]], Callable[..., Result]]:
+    """Put the fields of a group of options in the place of a command's parameter of that type, one option each.
 
     without: fields that the command has no option for. defaults: where the command's are others than the fields'.
     """
-    taken = [field for field in fields(Given) if field.name not in without]
+    taken = [field for field in fields(group) if field.name not in without]
 
     def spread(command: Callable[..., Result]) -> Callable[..., Result]:
         parameters = list(inspect.signature(command).parameters.values())
-        (place,) = [index for index, one in enumerate(parameters) if one.annotation is Given]
+        (place,) = [index for index, one in enumerate(parameters) if one.annotation is group]
         options = [
             inspect.Parameter(
                 field.name,
@@ -308,7 +408,7 @@ def shared(*, without: Collection[str], **defaults: object) -> Callable[[Callabl
         @wraps(command)
         def gathered(**words: Any) -> Result:
             given: Any = defaults | {field.name: words.pop(field.name) for field in taken}
-            return command(**words, **{parameters[place].name: Given(**given)})
+            return command(**words, **{parameters[place].name: group(**given)})
 
         listed = [*others[:place], *options, *others[place + 1 :]]
         # The command line reads both: which options there are, and of which types.

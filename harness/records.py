@@ -25,6 +25,8 @@ StageName = Annotated[str, Field(pattern=r"^[a-z0-9][A-Za-z0-9._:-]*$", max_leng
 Departure = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$", max_length=200)]
 # Words that come from outside, such as names of classes and of processors; pages escape whatever is in them.
 Words = Annotated[str, Field(max_length=10_000)]
+# A network: "r3d", "torchvision:r3d_18", "package.module:factory".
+Backbone = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._:+-]*$", max_length=200)]
 # "top1", or with the name of a class, which is that of a folder.
 Metric = Annotated[str, Field(max_length=400)]
 # A negative one is judged INVALID, not lost.
@@ -81,18 +83,20 @@ class Outcomes(BaseModel):
 
 
 class Checkpoint(BaseModel):
-    """A checkpoint of another code base that was measured: it is what its content is, whatever it is called."""
+    """A network from elsewhere that was measured, by its weights: they are what their content is, whatever they are called."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    # of the file's bytes
-    sha256: Sha256
+    # of the file's bytes; none of random weights
+    sha256: Sha256 | None
     # what reports call it
     name: Words
-    # the network it was read into
-    backbone: Name
-    # the paper whose recipe gave pixels, clips and schedule
+    # the network that they were read into
+    backbone: Backbone
+    # the paper whose recipe gave clips and schedule
     recipe: Name
+    # what the network was given to see; of records from before this was kept, nothing
+    input: Words = ""
 
 
 class Asked(BaseModel):

@@ -21,6 +21,7 @@ from pydantic import Field, ValidationError
 from suite import elsewhere, tasks
 from suite.errors import InputError
 from suite.settings import Name, Scale, Settings
+from suite.video.inputs import NetworkInput
 
 SCALES = ("paper", "small", "tiny")
 FOLDER = Path(__file__).parent / "papers"
@@ -194,6 +195,33 @@ def changed(recipe: Recipe, changes: Mapping[tuple[str, ...], object]) -> Recipe
         guilty = [change for keys, change in made if keys[: len(place)] == place[: len(keys)]]
         asked = " ".join(change.option for change in guilty or [change for _, change in made])
         raise InputError(f"{asked}: {_fault(error, whole)}; set it otherwise, or leave it to the recipe") from None
+
+
+def under(recipe: Recipe, seen: NetworkInput) -> Recipe:
+    """The recipe for a network that takes another input; what nothing is said of stays.
+
+    Raises InputError where that is no input, or the recipe's tasks do not fit into it.
+    """
+    if seen == NetworkInput():
+        return recipe
+    said = {"clip_length": seen.frames, "resize": seen.resize, "crop": seen.crop, "antialias": seen.antialias}
+    video = {name: value for name, value in said.items() if value is not None}
+    if seen.pixels is not None:
+        video["pixels"] = seen.pixels.model_dump(mode="json")
+    settings = recipe.settings.model_dump(mode="json", exclude_unset=True)
+    if seen.stride is not None:
+        for part in ("retrieval", "finetuning", "probes"):
+            if getattr(recipe.settings, part) is not None:
+                settings = _merge(settings, {part: {"stride": seen.stride}})
+    # Pixels are one value: a table of them is not laid over the recipe's.
+    settings = settings | {"video": settings["video"] | video}
+    whole = recipe.model_dump(mode="json", exclude={"settings"}) | {"settings": settings}
+    try:
+        return Recipe.model_validate(whole)
+    except ValidationError as error:
+        raise InputError(
+            f"an input of {seen.words()}: {_fault(error, whole)}; state the whole input: --frames, --resize, --crop"
+        ) from None
 
 
 def _setting(settings: dict, keys: Sequence[str]) -> object:

@@ -1,4 +1,4 @@
-"""The page of checkpoints of other code bases: what `evaluate` measured. No paper prints numbers for them."""
+"""The page of networks and checkpoints from elsewhere: what `evaluate` measured. No paper prints numbers for them."""
 
 from collections.abc import Sequence
 from statistics import fmean, stdev
@@ -10,8 +10,8 @@ from harness.reporting.markdown import table as grid
 
 # Their key among the papers of records.
 KEY = "imported"
-TITLE = "Checkpoints of other code bases"
-UNJUDGED = "no printed number belongs to checkpoints of other code bases, and nothing is judged"
+TITLE = "Networks from elsewhere"
+UNJUDGED = "no printed number belongs to networks from elsewhere, and nothing is judged"
 
 
 def page(records: Sequence[Record]) -> str:
@@ -21,7 +21,7 @@ def page(records: Sequence[Record]) -> str:
         pages.GENERATED,
         "[All papers](README.md)",
         f"Measured by `python -m harness evaluate`: {UNJUDGED}. "
-        "± is the standard deviation over seeds. A checkpoint is known by the sha256 of its file.",
+        "± is the standard deviation over seeds. A checkpoint is known by the sha256 of its file; without one, weights are random.",
     ]
     for protocol in sorted({record.protocol for record in records}):
         mine = [record for record in records if record.protocol == protocol]
@@ -39,18 +39,29 @@ def page(records: Sequence[Record]) -> str:
             ]
             for which, found in sorted(groups.items())
         ]
-        head = ["Checkpoint", "backbone", "sha256", "recipe", "dataset", "split", "data", *map(text, metrics), "seeds"]
-        parts += [f"## {protocol}", grid(head, rows, words=range(7))]
+        head = [
+            "Network",
+            "backbone",
+            "sha256",
+            "recipe",
+            "input",
+            "dataset",
+            "split",
+            "data",
+            *map(text, metrics),
+            "seeds",
+        ]
+        parts += [f"## {protocol}", grid(head, rows, words=range(8))]
     return "\n\n".join(parts) + "\n"
 
 
-def _which(record: Record) -> tuple[str, str, str, str]:
-    """Name, backbone, digits of the sha256, and recipe; of records from before checkpoints were kept, the row alone."""
+def _which(record: Record) -> tuple[str, str, str, str, str]:
+    """Name, backbone, digits of the sha256, recipe, and input; of records from before checkpoints were kept, the row alone."""
     if record.checkpoint is None:
-        return record.row, DASH, DASH, f"{record.scale} {record.recipe_hash[:8]}"
+        return record.row, DASH, DASH, f"{record.scale} {record.recipe_hash[:8]}", DASH
     one = record.checkpoint
     recipe = "; ".join([f"{one.recipe} {record.scale} {record.recipe_hash[:8]}", *(two.what for two in record.asked)])
-    return one.name, one.backbone, one.sha256[:16], recipe
+    return one.name, one.backbone, one.sha256[:16] if one.sha256 else DASH, recipe, one.input or DASH
 
 
 def _where(record: Record) -> tuple[str, str, str]:

@@ -172,6 +172,12 @@ def of_run(run: Prepared, records: list[Record], versions: dict[str, int]) -> st
     return "\n\n".join([*parts, *_words(records)])
 
 
+def inputs(records: list[Record]) -> list[str]:
+    """What the networks of `evaluate` were given to see, each said once."""
+    seen = dict.fromkeys(record.checkpoint.input for record in records if record.checkpoint is not None)
+    return [f"input: {words}" for words in seen]
+
+
 def of_evaluation(records: list[Record], metrics: list[str]) -> str:
     """The scores of an imported checkpoint; of questions about videos beside those of what knows no video."""
     from harness.reporting.result_tables import WITHOUT_VIDEO

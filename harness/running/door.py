@@ -2,7 +2,7 @@
 
 import hashlib
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -56,6 +56,53 @@ def elsewhere(name: str) -> dict[str, Path]:
 
     with suite_errors():
         return elsewhere.files(name)
+
+
+def recipe_for(
+    backbone: str, paper: str, scale: str, changes: Iterable[Setting], stated: Mapping[str, object]
+) -> "Recipe":
+    """The paper's recipe for a network that is measured under it: with the input that the network says it takes, then what is
+    asked for otherwise, then the input that is stated for it (a table, as suite.video.inputs.NetworkInput has it).
+
+    At tiny scale clips are as small as the recipe has them, whatever the network says. Raises UsageError.
+    """
+    from suite import backbones, recipe
+    from suite.video import inputs
+
+    with suite_errors():
+        own, asked = backbones.video_input(backbone), inputs.stated(stated, "the options")
+        found = recipe.under(recipe.load(paper, scale), own.of_any_size() if scale == "tiny" else own)
+        return recipe.under(recipe.changed(found, dict(changes)), asked)
+
+
+def refuse_other_weights(checkpoint: Path, backbone: str, recipe: "Recipe", stated: bool) -> None:
+    """Hold a file against the network that it is for and, where its pixels are not `stated`, against the recipe's.
+
+    Reads the file, which loads torch. Raises UsageError where it is of another network, or was trained on other pixels.
+    """
+    from suite import checkpoints
+    from suite.video import inputs
+
+    with suite_errors():
+        imported = checkpoints.import_backbone(checkpoint, backbone, recipe.settings.width)
+        if not stated:
+            pixels = inputs.pixels(recipe.settings.video.pixels)
+            checkpoints.refuse_other_pixels(checkpoint, imported, backbone, pixels)
+
+
+def input_words(video: dict[str, Any], stride: int) -> str:
+    """What networks see, in a line: of a stage's settings of `video`, and frames of the video from one of a clip to the next."""
+    from suite.video import inputs
+
+    seen = inputs.NetworkInput(
+        frames=video["clip_length"],
+        stride=stride,
+        resize=video["resize"],
+        crop=video["crop"],
+        antialias=video.get("antialias", True),
+        pixels=inputs.pixels(video["pixels"]),
+    )
+    return seen.words()
 
 
 def papers_with_recipe() -> list[str]:

@@ -1,11 +1,13 @@
-"""Checkpoints of other code bases: one as a table without printed numbers, and what was read of it."""
+"""Networks and checkpoints from elsewhere: one as a table without printed numbers, and what was read of its file."""
 
 import hashlib
+import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from harness.errors import UsageError
-from harness.plan import Plan
+from harness.plan import Plan, Setting
 from harness.running import door, stage_folders
 from harness.tables import Paper
 from harness.words import printable
@@ -13,7 +15,9 @@ from harness.words import printable
 if TYPE_CHECKING:
     from harness.running.door import Recipe
 
-# Protocols that a checkpoint of another code base can be measured under.
+# What is measured here is of this paper, which printed nothing.
+KEY, TITLE = "imported", "Networks from elsewhere"
+# Protocols that a network from elsewhere can be measured under.
 PROTOCOLS = ("clip-retrieval", "video-retrieval", "recognition", "aslan", "yupenn", "video-qa")
 # Protocols that are about one dataset.
 ABOUT = {"aslan": "aslan", "yupenn": "yupenn", "video-qa": "activitynet-qa"}
@@ -22,7 +26,7 @@ LABELLED = ("ucf101", "hmdb51")
 
 
 def as_paper(
-    checkpoint: Path,
+    checkpoint: Path | None,
     backbone: str,
     protocol: str,
     dataset: str,
@@ -30,23 +34,35 @@ def as_paper(
     recipe: "Recipe",
     label: str | None = None,
 ) -> Paper:
-    """One protocol on an imported checkpoint, as a table without printed numbers. Raises UsageError.
+    """One protocol on a network with the weights of a checkpoint, or random ones, as a table without printed numbers.
 
-    The row's id is that of the content, so that two files of one name are two rows, and one file of two names is one;
-    label: what reports call it, else the file's name.
+    The row's id is that of the file's content, so that two files of one name are two rows, and one file of two names is one;
+    label: what reports call it, else the file's or the network's name. Raises UsageError.
     """
     if protocol not in PROTOCOLS:
         raise UsageError(f"--protocol {protocol}: choose one of {', '.join(PROTOCOLS)}")
-    if backbone not in (names := door.backbones()):
-        raise UsageError(f"--backbone {backbone}: choose one of {', '.join(names)}")
+    if backbone not in (names := door.backbones()) and not door.from_elsewhere(backbone):
+        raise UsageError(
+            f"--backbone {backbone}: choose one of {', '.join(names)}; or name torchvision:NAME or package.module:factory"
+        )
     if protocol in ABOUT:
         dataset, splits = ABOUT[protocol], (1,)
     elif dataset not in LABELLED:
         raise UsageError(f"--dataset {dataset}: choose one of {', '.join(LABELLED)}")
-    if not checkpoint.is_file():
-        raise UsageError(f"{checkpoint}: no such checkpoint; give the file with --checkpoint")
-    with open(checkpoint, "rb") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    # A network's name as a part of a file's.
+    row: dict[str, Any] = {
+        "id": f"{re.sub('[^A-Za-z0-9-]+', '-', backbone)}-random",
+        "source": "own",
+        "backbone": backbone,
+        "weights": "random",
+    }
+    if checkpoint is not None:
+        sha256 = _sha256(checkpoint)
+        row |= {
+            "id": row["id"].removesuffix("random") + sha256[:16],
+            "weights": "imported",
+            "settings": {"sha256": sha256},
+        }
     by_clips, retrieval = protocol.endswith("retrieval"), recipe.settings.retrieval
     if (by_clips or protocol == "video-qa") and retrieval is None:
         raise UsageError(
@@ -58,7 +74,7 @@ def as_paper(
         metrics = [*door.question_types(), "all"]
     else:
         metrics = ["accuracy"]
-    label = label or printable(checkpoint.name)
+    label = label or (printable(checkpoint.name) if checkpoint is not None else f"{backbone}, random weights")
     figure = {
         "id": protocol,
         "title": f"{protocol} of {label}",
@@ -69,19 +85,27 @@ def as_paper(
             | {"dataset": dataset, "splits": list(splits)}
             for metric in metrics
         ],
-        "rows": [
-            {
-                "id": f"{backbone}-{sha256[:16]}",
-                "label": label,
-                "source": "own",
-                "backbone": backbone,
-                "weights": "imported",
-            }
-            | {"settings": {"sha256": sha256}}
-        ],
+        "rows": [row | {"label": label}],
     }
-    title = "Checkpoints of other code bases"
-    return Paper.model_validate({"key": "imported", "title": title, "citation": label, "figures": [figure]})
+    return Paper.model_validate({"key": KEY, "title": TITLE, "citation": label, "figures": [figure]})
+
+
+def refuse_other_weights(
+    checkpoint: Path, backbone: str, recipe: "Recipe", changes: Iterable[Setting], stated: Mapping[str, object]
+) -> None:
+    """Refuse a file of another network or, where nobody stated its pixels, one that was trained on others than the recipe's.
+
+    Before anything runs. Raises UsageError.
+    """
+    said = "pixels" in stated or any(change.keys[:2] == ("video", "pixels") for change in changes)
+    door.refuse_other_weights(checkpoint, backbone, recipe, said)
+
+
+def _sha256(checkpoint: Path) -> str:
+    if not checkpoint.is_file():
+        raise UsageError(f"{checkpoint}: no such checkpoint; give the file with --checkpoint")
+    with open(checkpoint, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def describe(built: Plan, runs: Path) -> list[str]:

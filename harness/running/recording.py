@@ -12,7 +12,7 @@ from harness import durable, plan
 from harness.errors import StageError, UsageError
 from harness.plan import Measurement, Plan, Stage
 from harness.records import Asked, Checkpoint, Record, Store, fault
-from harness.running import departures, door, stage_folders
+from harness.running import departures, door, evaluation, stage_folders
 from harness.running.door import Data
 from harness.running.preparation import Prepared
 from harness.running.scheduling import Failure
@@ -170,7 +170,7 @@ def _record(prepared: Prepared, measurement: Measurement, sources: _Sources, com
         "curves": final["result"].get("curves") or (trained["result"]["curves"] if trained else {}),
         "examples": final["result"].get("examples", []),
         "short_videos": _short_videos(recipe, measurement, behind, sources),
-        "checkpoint": _checkpoint(paper, measurement, recipe),
+        "checkpoint": _checkpoint(paper, measurement, recipe, behind),
         "stages": measurement.stages,
         "settings": recipe.settings.model_dump(mode="json"),
         "departures": in_force,
@@ -195,13 +195,29 @@ def _record(prepared: Prepared, measurement: Measurement, sources: _Sources, com
     return record
 
 
-def _checkpoint(paper: Paper, measurement: Measurement, recipe: "Recipe") -> Checkpoint | None:
-    """The imported checkpoint of a measurement; None where the network is the paper's."""
-    row = paper.table(measurement.table).row(measurement.row)
-    if row.weights != "imported":
+def _checkpoint(
+    paper: Paper, measurement: Measurement, recipe: "Recipe", behind: dict[str, Stage]
+) -> Checkpoint | None:
+    """The network from elsewhere that was measured, with its weights and input; None where the network is the paper's."""
+    if paper.key != evaluation.KEY:
         return None
-    content = {"sha256": row.settings["sha256"], "name": row.label, "backbone": row.backbone, "recipe": recipe.paper}
-    return Checkpoint.model_validate(content)
+    row = paper.table(measurement.table).row(measurement.row)
+    content = {
+        "sha256": row.settings.get("sha256"),
+        "name": row.label,
+        "backbone": row.backbone,
+        "recipe": recipe.paper,
+    }
+    return Checkpoint.model_validate(content | {"input": door.input_words(*_seen(measurement, behind))})
+
+
+def _seen(measurement: Measurement, behind: dict[str, Stage]) -> tuple[dict[str, Any], int]:
+    """The settings of `video` that a network was tested with, and the stride of its clips."""
+    for role in (f"features:{measurement.dataset}", f"probe-features:{measurement.dataset}"):
+        if role in behind:
+            return behind[role].config["video"], behind[role].config["stride"]
+    config = behind["recognition"].config
+    return config["video"], config["finetuning"]["stride"]
 
 
 def _columns(paper: Paper, measurement: Measurement, scores: dict[str, float]) -> list[str]:
@@ -238,9 +254,8 @@ def _short_videos(recipe: "Recipe", measurement: Measurement, behind: dict[str, 
     """Test videos that are shorter than a clip, and so were repeated from their start."""
     if measurement.protocol not in OF_WHOLE_VIDEOS:
         return []
-    features = behind.get(f"features:{measurement.dataset}")
-    stride = features.config["stride"] if features else 1
-    span = (recipe.settings.video.clip_length - 1) * stride + 1
+    video, stride = _seen(measurement, behind)
+    span = (video["clip_length"] - 1) * stride + 1
     frames = sources.frames(measurement.stages[f"check-data:{measurement.dataset}"])
     tested = sources.dataset(measurement.dataset).splits[measurement.split].test
     return [video.name for video in tested if frames.get(video.name, span) < span]

@@ -8,7 +8,7 @@ without which nothing can be frozen) and `video_input` (what it takes, as in `su
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,8 +39,6 @@ class Facts:
     # Its stages, and those below which it can be frozen.
     stages: tuple[str, ...]
     freezable: tuple[str, ...]
-    # What it says it takes; a network of the papers takes what its recipe says.
-    input: NetworkInput = field(default_factory=NetworkInput)
     # Digest of the code that makes it, where that is not the suite's or torchvision's own; "" else.
     source: str = ""
 
@@ -68,6 +66,18 @@ def facts(name: str, clip: tuple[int, int, int] = COUNTED_CLIP) -> Facts:
 @cache
 def _counted() -> dict[str, dict[str, int]]:
     return tomllib.loads(COUNTED.read_text(encoding="utf-8"))
+
+
+def video_input(name: str) -> NetworkInput:
+    """What a network says that it takes. Nothing of the suite's own: they take what a recipe says.
+
+    Raises InputError as `build` does, but for clips.
+    """
+    if not is_foreign(name):
+        return NetworkInput()
+    from suite.backbones import foreign
+
+    return foreign.video_input(name)
 
 
 def entries(name: str, width: int) -> dict[str, Tensor]:

@@ -96,8 +96,7 @@ def build(name: str) -> nn.Module:
     """
     home, _, made = name.partition(":")
     if home == "torchvision":
-        if made not in TORCHVISION:
-            raise InputError(f"unknown network {name!r}; of torchvision there are {', '.join(TORCHVISION)}")
+        _known(name)
         from torchvision.models import video
 
         network = getattr(video, made)()
@@ -109,6 +108,11 @@ def build(name: str) -> nn.Module:
         return factory()
     except Exception as error:
         raise InputError(f"network {name!r}: {made}() fails with {type(error).__name__}: {error}; mend it") from error
+
+
+def _known(name: str) -> None:
+    if name.removeprefix("torchvision:") not in TORCHVISION:
+        raise InputError(f"unknown network {name!r}; of torchvision there are {', '.join(TORCHVISION)}")
 
 
 def _module(name: str) -> ModuleType:
@@ -134,19 +138,19 @@ def facts(name: str, clip: tuple[int, int, int]) -> Facts:
         width=None,
         stages=tuple(maps),
         freezable=tuple(stage for stage in modules if modules[stage]),
-        input=_input(name, network),
         source=_source(name),
     )
 
 
-def _input(name: str, network: nn.Module) -> NetworkInput:
+def video_input(name: str) -> NetworkInput:
     """What a network says it takes: its `video_input`, or what the transforms of torchvision's weights do.
 
     Frames and their rate torchvision gives in words: where they cannot be read, nothing is said of them.
     """
     home, _, made = name.partition(":")
     if home != "torchvision":
-        return inputs.stated(getattr(network, "video_input", {}), f"network {name!r}")
+        return inputs.stated(getattr(build(name), "video_input", {}), f"network {name!r}")
+    _known(name)
     from torchvision.models import get_model_weights
 
     weights = get_model_weights(made).DEFAULT

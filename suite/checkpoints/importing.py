@@ -22,7 +22,7 @@ class Imported:
 
     # Loads into backbones.build(name, width) with strict=True.
     state: dict[str, Tensor]
-    # Whose names they had: "suite" (ours) or "vcop" (VCOP's authors).
+    # Whose names they had: "suite" (ours), "vcop" (VCOP's authors), or of a network from elsewhere its own home's.
     layout: str
     # Entries of the file that they were under, such as "state_dict"; empty if none.
     wrapper: str

@@ -14,9 +14,11 @@ class Layout:
 
 
 def layouts(backbone: str, entries: Iterable[str]) -> list[Layout]:
-    """All layouts known for the backbone whose state dict has `entries`; our own is the first."""
+    """All layouts known for the backbone whose state dict has `entries`; its own is the first."""
     entries = list(entries)
-    found = [Layout("suite", {entry: entry for entry in entries})]
+    # Of a network from elsewhere, the names of whoever made it.
+    home = backbone.partition(":")[0] if ":" in backbone else "suite"
+    found = [Layout(home, {entry: entry for entry in entries})]
     for name, backbones, named in CODE_BASES:
         if backbone in backbones:
             found.append(Layout(name, {named(backbone, entry): entry for entry in entries}))

@@ -142,7 +142,7 @@ def test_mas_is_fine_tuned_on_every_clip_and_tested_on_windows(papers):
 def test_the_probes_take_every_video(papers):
     for name, videos in (("aslan", 140), ("yupenn", 14 * 6)):
         inputs = papers.data(name)
-        config = papers.network("mas", "c3d5", dataset=name, step=4)
+        config = papers.network("mas", "c3d5", dataset=name, step=4, stride=1)
         features, result = papers.run("probe-features", config, inputs)
         assert result["counts"] == {"listed": videos, "decoded": videos}
         config = {"dataset": name, "svm_c": 1.0, "floor": 1e-10}

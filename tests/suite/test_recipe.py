@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from suite import recipe, settings, tasks
 from suite.errors import InputError
 from suite.video import flow
+from suite.video.inputs import NetworkInput, Pixels
 
 GOLDEN = Path(__file__).parents[2] / "reference_tables" / "golden"
 RECIPES = [(paper, scale) for paper in recipe.papers() for scale in recipe.SCALES]
@@ -403,3 +404,30 @@ def test_a_recipe_elsewhere_has_the_key_of_its_folder(tmp_path, monkeypatch):
     monkeypatch.setenv("VIDEO_SSL_PAPERS", str(tmp_path))
     with pytest.raises(InputError, match=r"other/recipe\.toml: its key is not 'other'"):
         recipe.load("other", "tiny")
+
+
+def test_a_recipe_under_another_input_says_it_in_its_settings_and_hash():
+    before = recipe.load("vcop", "paper")
+    seen = NetworkInput(frames=8, stride=2, resize=(256, 256), crop=224, antialias=False, pixels=Pixels(channels="bgr"))
+    after = recipe.under(before, seen)
+    video = after.settings.video
+    assert (video.clip_length, video.resize, video.crop, video.antialias) == (8, (256, 256), 224, False)
+    assert video.pixels == Pixels(channels="bgr")
+    assert (after.settings.retrieval.stride, after.settings.finetuning.stride, after.settings.probes.stride) == (
+        2,
+        2,
+        2,
+    )
+    assert after.hash() != before.hash()
+    # A recipe that has pixels written out gets others as a whole.
+    again = recipe.under(after, NetworkInput(pixels=Pixels(mean=(0.5, 0.5, 0.5))))
+    assert again.settings.video.pixels == Pixels(mean=(0.5, 0.5, 0.5))
+    assert recipe.under(before, NetworkInput()).hash() == before.hash()
+    assert recipe.under(after, NetworkInput()) is after
+
+
+def test_an_input_that_does_not_fit_is_told_with_the_options_that_state_it():
+    with pytest.raises(
+        InputError, match=r"an input of centre 224x224: .*crop 224 is larger than frames.*--frames, --resize"
+    ):
+        recipe.under(recipe.load("vcop", "paper"), NetworkInput(crop=224))

@@ -98,9 +98,11 @@ def test_two_checkpoints_of_one_file_name_from_evaluate_to_the_page(tmp_path):
     assert set(scores) == {"model_20.pt", "model|two"}
     assert scores["model_20.pt"] != scores["model|two"]
     page = (tmp_path / "pages/imported.md").read_text(encoding="utf-8").replace("\\|", "/")
-    assert {row[0].replace("\\_", "_"): row[7] for row in rows(page)} == {
+    assert {row[0].replace("\\_", "_"): row[8] for row in rows(page)} == {
         name.replace("|", "/"): f"{found['top1']:.1f}" for name, found in scores.items()
     }
+
+    assert {row[4] for row in rows(page)} == {"8 frames, resized to 37x49, centre 32x32, RGB of 0 to 1"}
 
     # The same content under another name is the same checkpoint: its record is written again, under the last name.
     code, _, err = called(f"evaluate --checkpoint $T/copy/model_again.pt {words}", tmp_path)

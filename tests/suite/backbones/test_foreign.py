@@ -2,7 +2,11 @@
 
 import re
 import sys
+from dataclasses import dataclass
+from pathlib import Path
 
+import av
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -13,8 +17,9 @@ from suite import backbones
 from suite.backbones import foreign
 from suite.backbones.staged import STAGES, modules_below, probe_feature
 from suite.errors import InputError
+from suite.evaluation import recognition
 from suite.evaluation.features import pooled
-from suite.video import transforms
+from suite.video import decode, transforms
 from suite.video.inputs import NetworkInput, Pixels
 
 SMALL = (8, 64, 64)
@@ -222,12 +227,12 @@ def test_what_is_known_of_anybodys_network_is_counted_by_hand(factories, made):
     assert (known.clip, known.width, known.stages) == (SMALL, None, ("only",))
     assert known.freezable == (("only",) if made == "Staged" else ())
     stated = NetworkInput(frames=8, pixels=Pixels(mean=(0.5,) * 3, std=(0.25,) * 3))
-    assert known.input == (stated if made == "Staged" else NetworkInput())
+    assert backbones.video_input(f"{factories}:{made}") == (stated if made == "Staged" else NetworkInput())
 
 
 def test_an_input_that_is_none_is_told_by_name(factories):
     with pytest.raises(InputError, match=r"somebodys_networks:Odd': its input: frames: .*greater than or equal to 1"):
-        backbones.facts(f"{factories}:Odd", SMALL)
+        backbones.video_input(f"{factories}:Odd")
 
 
 def test_code_that_was_changed_is_another_source(tmp_path, monkeypatch):
@@ -247,8 +252,7 @@ def test_code_that_was_changed_is_another_source(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(("name", "crop", "resize"), [("r3d_18", 112, (128, 171)), ("s3d", 224, (256, 256))])
 def test_torchvisions_input_is_read_off_its_weights(name, crop, resize):
-    # The smallest clip that the network takes: what is known does not depend on it.
-    stated = backbones.facts(f"torchvision:{name}", (14, crop, crop)).input
+    stated = backbones.video_input(f"torchvision:{name}")
     preset = models.get_model_weights(name).DEFAULT.transforms()
     assert (stated.crop, stated.resize, stated.antialias) == (crop, resize, False)
     assert (stated.frames, stated.stride) == ({"r3d_18": 16, "s3d": 128}[name], 2)
@@ -258,3 +262,56 @@ def test_torchvisions_input_is_read_off_its_weights(name, crop, resize):
         transforms.resize(clip.permute(0, 2, 3, 1), stated.resize, stated.antialias), stated.crop
     )
     torch.testing.assert_close(transforms.to_network(frames[None], stated.pixels)[0], preset(clip), atol=1e-6, rtol=0)
+
+
+def generated_clip(folder: Path) -> Path:
+    """A video of 40 drawn frames of 320x240, written here."""
+    path = folder / "drawn.mp4"
+    drawn = np.random.default_rng(0)
+    background = drawn.integers(0, 256, (240 + 40, 320 + 40, 3), np.uint8)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=25, width=320, height=240, pix_fmt="yuv420p", bit_rate=4_000_000)
+        for step in range(40):
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(background[step : step + 240, step : step + 320]))
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    return path
+
+
+@dataclass(frozen=True)
+class Placed:
+    name: str
+    path: Path
+
+
+def largest_difference(path: Path, name: str) -> float:
+    """Between the logits of torchvision's own preset and network for a clip of a video, and those that the suite gives."""
+    original, whole_name = whole(name), f"torchvision:{name}"
+    seen = backbones.video_input(whole_name)
+    network = backbones.build(whole_name, clip=(seen.frames, seen.crop, seen.crop))
+    network.load_state_dict({key: tensor for key, tensor in original.state_dict().items() if not key.startswith("fc.")})
+    video = Placed("clip", path)
+    # The first clip of the video, as the suite reads, resizes, crops and normalises it.
+    source = decode.ResizedVideos(path.parent, [video], seen.resize, seen.antialias)
+    count = decode.count_frames(path)
+    settings = {"clip_length": seen.frames, "clips": 1, "stride": seen.stride, "crop": seen.crop, "pixels": seen.pixels}
+    ours = recognition.test(nn.Sequential(network, original.fc), source, [video], {"clip": count}, **settings)
+    # torchvision's preset on the same frames, decoded by nothing of ours.
+    with av.open(str(path)) as container:
+        frames = np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
+    clip = torch.from_numpy(frames[: seen.frames * seen.stride : seen.stride])
+    preset = models.get_model_weights(name).DEFAULT.transforms()
+    with torch.no_grad():
+        theirs = original(preset(clip.permute(0, 3, 1, 2))[None])
+    assert theirs.abs().max() > 0.1
+    return float((torch.from_numpy(ours) - theirs).abs().max())
+
+
+@pytest.mark.parametrize("name", ["r3d_18", "mc3_18", "r2plus1d_18"])
+def test_logits_of_a_video_are_those_of_torchvisions_preset_and_network(tmp_path, name):
+    assert largest_difference(generated_clip(tmp_path), name) < 1e-4
+
+
+def test_logits_of_a_real_video_are_those_of_torchvisions_preset_and_network(shared_data):
+    path = shared_data / "ucf101-six" / "UCF-101" / "Surfing" / "v_Surfing_g01_c01.avi"
+    assert largest_difference(path, "r3d_18") < 1e-4
