@@ -656,22 +656,6 @@ def test_rows_that_train_on_what_is_not_there_are_left_out(harness, made, tmp_pa
     fails(harness("plan", "mas", *words, "--rows", "ours_kinetics"), "nothing of what was asked for can be run")
 
 
-def test_a_class_that_the_data_do_not_have_is_not_asked_for():
-    from types import SimpleNamespace
-
-    from harness import tables
-    from harness.running import recording
-
-    paper = tables.load_paper(ROOT / "reference_tables" / "vcop-curriculum.toml")
-    figure = paper.table("figure5")
-    asked = SimpleNamespace(table="figure5", row="r3d", columns=tuple(column.id for column in figure.columns))
-    scores = {"accuracy": 50.0, "loss": 1.0, "accuracy_Biking": 25.0, "accuracy_Archery": 75.0}
-    assert recording._columns(paper, asked, scores) == ["all", "Biking"]
-    # Any other score that is not there stays asked for, and is judged MISSING.
-    asked = SimpleNamespace(table="table2", row="r3d_random", columns=("top1", "top5"))
-    assert recording._columns(paper, asked, {"top1": 50.0}) == ["top1", "top5"]
-
-
 # ---------------------------------------------------------------------------------------------- papers from outside
 
 
