@@ -22,8 +22,11 @@ and, where it needs them,
 flow. This module imports no torch.
 """
 
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from inspect import signature
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -32,7 +35,18 @@ from suite import elsewhere
 from suite.errors import InputError
 
 HOME = "suite.papers"
-FUNCTIONS = ("eligible", "network", "samples")
+# What each function of a task is called with: values by their place, and others by name.
+CALLS: dict[str, tuple[int, tuple[str, ...]]] = {
+    "eligible": (4, ()),
+    "network": (3, ()),
+    "samples": (4, ("seed", "training")),
+    "attach": (3, ()),
+    "resume": (3, ("weights", "folder", "device", "workers", "progress")),
+}
+# Functions that only some tasks need.
+OPTIONAL = ("attach", "resume")
+# What takes seconds to import, and is not there where tables and plans are only read.
+HEAVY = ("torch", "torchvision", "av", "cv2", "sklearn")
 
 
 @dataclass(frozen=True)
@@ -63,25 +77,58 @@ class HeldOut:
 def find(path: str) -> ModuleType:
     """The task that a recipe names. Raises InputError if there is no such module, or it is no task."""
     module = elsewhere.module(path, HOME)
-    if lacks := missing(module):
-        raise InputError(
-            f"{path} is no pretext task: it has no {', no '.join(lacks)}; see suite/tasks.py for what a task has"
-        )
+    if found := faults(module):
+        raise InputError(f"{path} is no pretext task: {'; '.join(found)} (suite/tasks.py says what a task has)")
     return module
 
 
-def missing(module: ModuleType) -> list[str]:
-    """What a module lacks to be a task, by name."""
+def faults(module: ModuleType) -> list[str]:
+    """What keeps a module from being a task, in words; nothing of it is called."""
     scores = getattr(module, "SCORES", None)
     there = {
-        "NAME": isinstance(getattr(module, "NAME", None), str),
-        "VERSION": isinstance(getattr(module, "VERSION", None), int),
-        "Settings": isinstance(getattr(module, "Settings", None), type),
-        "SCORES": isinstance(scores, dict) and all(map(_scores, scores.values())),
-        **{name: callable(getattr(module, name, None)) for name in FUNCTIONS},
+        "NAME, a text": isinstance(getattr(module, "NAME", None), str),
+        "VERSION, a whole number": isinstance(getattr(module, "VERSION", None), int),
+        "Settings, a class": isinstance(getattr(module, "Settings", None), type),
+        "SCORES, protocol -> (function, version)": isinstance(scores, dict) and all(map(_is_score, scores.values())),
     }
-    return [name for name, holds in there.items() if not holds]
+    found = [f"it has no {what}" for what, holds in there.items() if not holds]
+    for name, (values, keywords) in CALLS.items():
+        function = getattr(module, name, None)
+        if function is None and name in OPTIONAL:
+            continue
+        if not callable(function):
+            found.append(f"it has no function {name}")
+            continue
+        try:
+            signature(function).bind(*[None] * values, **dict.fromkeys(keywords))
+        except TypeError as error:
+            found.append(f"{name} cannot be called with {values} values{_and(keywords)} ({error})")
+    return found
 
 
-def _scores(value: object) -> bool:
+def _is_score(value: object) -> bool:
     return isinstance(value, tuple) and len(value) == 2 and callable(value[0]) and isinstance(value[1], int)
+
+
+def _and(keywords: tuple[str, ...]) -> str:
+    return f" and {', '.join(keywords)} by name" if keywords else ""
+
+
+def heavy(path: str) -> list[str]:
+    """What a task's import loads of `HEAVY`, which belongs into functions or modules beside it; seen in a process of its own.
+
+    Raises InputError where the module cannot be imported there.
+    """
+    script = "import sys; from suite import elsewhere, tasks; elsewhere.module(sys.argv[1], tasks.HOME)"
+    script += "; print(*[name for name in tasks.HEAVY if name in sys.modules])"
+    done = subprocess.run(
+        [sys.executable, "-c", script, path],
+        cwd=Path(__file__).parents[1],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise InputError(f"{path}: cannot be imported: {done.stderr.strip().splitlines()[-1]}")
+    return done.stdout.splitlines()[-1].split()
