@@ -249,8 +249,9 @@ def _written(value: object) -> str:
     if isinstance(value, dict):
         parts = {key: json.dumps(one) if isinstance(one, str) else _written(one) for key, one in value.items()}
         return f"{{{', '.join(f'{key} = {part}' for key, part in parts.items())}}}"
-    plain = isinstance(value, str) and re.fullmatch(r"[A-Za-z][A-Za-z0-9._-]*", value)
-    return value if plain and value not in ("true", "false", "nan", "inf", "none") else json.dumps(value)
+    if isinstance(value, str) and re.fullmatch(r"[A-Za-z][A-Za-z0-9._-]*", value):
+        return json.dumps(value) if value in ("true", "false", "nan", "inf", "none") else value
+    return json.dumps(value)
 
 
 def _shown(path: Path) -> str:

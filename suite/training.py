@@ -333,15 +333,15 @@ class _Run:
 def _together(outcomes: list[tuple[float, Outcome]]) -> Outcome:
     """The outcome of a batch from those of its parts, each with its share of the batch. Only numbers are kept: a loss
     would hold on to its whole graph."""
-    loss = _sum(share * outcome.loss.detach() for share, outcome in outcomes)
+    loss = total_of(share * outcome.loss.detach() for share, outcome in outcomes)
     names = outcomes[0][1].parts
-    parts = {name: _sum(share * outcome.parts[name].detach() for share, outcome in outcomes) for name in names}
+    parts = {name: total_of(share * outcome.parts[name].detach() for share, outcome in outcomes) for name in names}
     counted = [outcome.correct for _, outcome in outcomes if outcome.correct is not None]
-    return Outcome(loss, _sum(counted) if counted else None, parts)
+    return Outcome(loss, total_of(counted) if counted else None, parts)
 
 
-def _sum(terms: Iterable[Tensor]) -> Tensor:
-    """Of one term or more."""
+def total_of(terms: Iterable[Tensor]) -> Tensor:
+    """The sum of one term or more."""
     total, *others = terms
     for term in others:
         total = total + term

@@ -75,6 +75,7 @@ def convolution(inputs: int, outputs: int, std: float) -> nn.Conv3d:
     """3x3x3 convolution that keeps the map's size; weights start normally distributed, biases at 0."""
     layer = nn.Conv3d(inputs, outputs, kernel_size=3, padding=1)
     nn.init.normal_(layer.weight, std=std)
+    assert layer.bias is not None  # asked for by default
     nn.init.zeros_(layer.bias)
     return layer
 
@@ -87,5 +88,5 @@ def max_pool(x: Tensor, kernel: tuple[int, int, int]) -> Tensor:
 def pooled_shape(shape: Sequence[int]) -> tuple[int, ...]:
     """(frames, height, width) after all five poolings."""
     for kernel in POOLS:
-        shape = tuple(-(-size // side) for size, side in zip(shape, kernel, strict=True))
-    return shape
+        shape = [-(-size // side) for size, side in zip(shape, kernel, strict=True)]
+    return tuple(shape)

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -42,7 +43,7 @@ CLIP_LENGTH, FRAME_RATE, KINETICS_RATE = re.compile(r"clip_len=(\d+)"), re.compi
 class TorchvisionResNet(Staged):
     """torchvision's r3d_18, mc3_18 or r2plus1d_18 without its classifier: the stem is conv1, its four layers conv2 to conv5."""
 
-    def __init__(self, network: nn.Module):
+    def __init__(self, network: Any):
         super().__init__()
         for part in RESNET_PARTS.values():
             setattr(self, part, getattr(network, part))
@@ -64,9 +65,10 @@ class TorchvisionResNet(Staged):
 class TorchvisionS3D(Staged):
     """torchvision's s3d without its classifier, in the stages of `suite.backbones.s3dg`. Clips: 14 frames of 224x224 or more."""
 
-    def __init__(self, network: nn.Module):
+    def __init__(self, network: Any):
         super().__init__()
-        self.features, self.avgpool = network.features, network.avgpool
+        self.features: nn.Sequential = network.features
+        self.avgpool = network.avgpool
         self.feature_size = network.classifier[1].in_channels
 
     def walk(self, x: Tensor) -> Iterator[tuple[str, Tensor]]:
@@ -176,7 +178,7 @@ def _source(name: str) -> str:
         [path for folder in top.__path__ for path in Path(folder).rglob("*.py")]
         if hasattr(top, "__path__")
         else [Path(top.__file__)]
-        if getattr(top, "__file__", None)
+        if top.__file__
         else []
     )
     digest = hashlib.sha256()

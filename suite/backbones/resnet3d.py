@@ -102,7 +102,7 @@ def _two_flat_blocks(inputs: int, outputs: int, stride: int) -> nn.Sequential:
     return nn.Sequential(BasicBlock(inputs, outputs, stride, shortcut), BasicBlock(outputs, outputs))
 
 
-def _initialise(network: nn.Module, convolution: type[nn.Module]) -> None:
+def _initialise(network: nn.Module, convolution: type[nn.Conv2d] | type[nn.Conv3d]) -> None:
     """He's normal initialisation by fan out, as both Hara et al. and torchvision start their ResNets."""
     for module in network.modules():
         if isinstance(module, convolution):

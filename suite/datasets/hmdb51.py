@@ -14,11 +14,11 @@ _LINE = re.compile(r"(?P<name>\S.*\.\w+)\s+(?P<flag>[012])")
 def read(about: Description, root: Path) -> Listing:
     """Read lists of HMDB51's layout. Raises InputError, naming file and line."""
     folder = lists.folder_of(about, root)
-    names = [name for name in lists.names_in(folder) if _FILE.fullmatch(name)]
+    names = [match for name in lists.names_in(folder) if (match := _FILE.fullmatch(name))]
     if not names:
         raise InputError(f"{folder}: holds no <class>_test_split1.txt; take the list files as published")
-    classes = lists.class_order(about, {_FILE.fullmatch(name)["class"] for name in names}, folder)
-    numbers = sorted({int(_FILE.fullmatch(name)["number"]) for name in names})
+    classes = lists.class_order(about, {name["class"] for name in names}, folder)
+    numbers = sorted({int(name["number"]) for name in names})
     videos = lists.Folder(root, about.videos)
     splits, said, digests = {}, {}, {}
     for number in numbers:

@@ -31,12 +31,14 @@ def read(about: Description, root: Path) -> Listing:
         classes = _classes(files[0])
     videos = lists.Folder(root, about.videos)
     for number in numbers:
-        sides = []
-        for name in _names(number):
-            file = lists.read(folder / name, LINE_END)
-            sides.append(_entries(file, classes, videos, labelled=name.startswith("train")))
-            files.append(file)
-        splits[number] = lists.split_of(*sides, folder, number)
+        train, test = (lists.read(folder / name, LINE_END) for name in _names(number))
+        files += [train, test]
+        splits[number] = lists.split_of(
+            _entries(train, classes, videos, labelled=True),
+            _entries(test, classes, videos, labelled=False),
+            folder,
+            number,
+        )
     return Listing(
         classes=tuple(classes),
         splits=splits,
@@ -52,7 +54,7 @@ def _names(number: int) -> tuple[str, str]:
 
 def _classes(file: lists.ListFile) -> list[str]:
     """Class names in the order of their numbers, which must run from 1 without a gap."""
-    classes = []
+    classes: list[str] = []
     for number, line in file.lines:
         match = re.fullmatch(r"(\d+)\s+(\S+)", line)
         if not match or int(match[1]) != len(classes) + 1 or match[2] in classes or not lists.is_plain(match[2]):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby
 from operator import itemgetter
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -78,7 +78,7 @@ def extract(
     if pooling not in get_args(Pooling):
         raise ValueError(f"pooling is {pooling!r}, not {', '.join(map(repr, get_args(Pooling)))}")
     loader = ClipsOfVideos(source, videos, frames, clip_length=clip_length, clips=clips, stride=stride, crop=crop)
-    run = {"pixels": pixels, "batch": batch, "device": device, "workers": workers, "progress": progress}
+    run: dict[str, Any] = {"pixels": pixels, "batch": batch, "device": device, "workers": workers, "progress": progress}
     with frozen(backbone.to(device), bn):
         return of_clips(outputs(lambda inputs: pooled(backbone, inputs, pooling), loader, **run), len(videos), clips)
 
@@ -140,7 +140,7 @@ def video_features(
         raise ValueError(f"windows of {clip_length} frames cannot overlap by {overlap}")
     step = clip_length - overlap
     loader = WindowsOfVideos(source, videos, frames, clip_length=clip_length, step=step, stride=stride, crop=crop)
-    run = {"pixels": pixels, "batch": batch, "device": device, "workers": workers, "progress": progress}
+    run: dict[str, Any] = {"pixels": pixels, "batch": batch, "device": device, "workers": workers, "progress": progress}
     with frozen(backbone.to(device)):
         means = means_of_videos(outputs(probe_feature(backbone), loader, **run))
         return _table((mean / (np.sqrt((mean * mean).sum()) or 1.0) for mean in means), len(videos))
@@ -190,7 +190,7 @@ def of_clips(rows: Iterable[tuple[int, np.ndarray]], videos: int, clips: int) ->
 def means_of_videos(rows: Iterable[tuple[int, np.ndarray]]) -> Iterator[np.ndarray]:
     """The mean of `outputs` over the clips of each video in turn: float64 [D]."""
     for _, of_video in groupby(rows, key=itemgetter(0)):
-        total, seen = 0.0, 0
+        total, seen = np.zeros(1), 0
         # One by one in the video's order: a mean does not depend on where batches end.
         for _, row in of_video:
             total, seen = total + row.astype(np.float64), seen + 1

@@ -17,10 +17,10 @@ def fully_connected(backbone: nn.Module, outputs: int) -> nn.Sequential:
 
     A branch of the pretext network, and at fine-tuning the classifier that is put anew on the convolutions (Sec. 4.1).
     """
-    width = backbone.width if isinstance(backbone, C3D5) else backbone.feature_size // 8
+    size: int = backbone.feature_size  # type: ignore[assignment]  # by the contract of backbones
+    width = backbone.width if isinstance(backbone, C3D5) else size // 8
     hidden = INPUTS[1] * width // 64
-    inputs, results = (backbone.feature_size, hidden, hidden), (hidden, hidden, outputs)
-    layers = [nn.Linear(*sizes) for sizes in zip(inputs, results, strict=True)]
+    layers = [nn.Linear(size, hidden), nn.Linear(hidden, hidden), nn.Linear(hidden, outputs)]
     for layer, full, std, bias in zip(layers, INPUTS, STD, BIAS, strict=True):
         # Fewer inputs than at the paper's size have larger weights, so that their sum starts as large.
         nn.init.normal_(layer.weight, std=std * math.sqrt(full / layer.in_features))

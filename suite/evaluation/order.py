@@ -4,14 +4,14 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from torch import Tensor, nn
-from torch.utils.data import Dataset
 
 from suite.evaluation.asking import ask
+from suite.loading import Samples
 
 
 def test(
     network: nn.Module,
-    tuples: Dataset,
+    tuples: Samples,
     batch: int,
     device: str,
     progress: Callable[[int, int], None],

@@ -1,7 +1,7 @@
 """Action recognition of videos: scores averaged over clips, evenly spaced ones or all windows side by side."""
 
 from collections.abc import Callable, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from torch import Tensor, nn
@@ -54,12 +54,12 @@ def test(
         logits = network(inputs)
         return logits if average == "logits" else logits.softmax(1)
 
-    run = {"pixels": pixels, "batch": batch, "device": device, "workers": workers, "progress": progress}
+    run: dict[str, Any] = {"pixels": pixels, "batch": batch, "device": device, "workers": workers, "progress": progress}
     with frozen(network.to(device)):
         if clips == "windows":
-            loader = WindowsOfVideos(
+            windows = WindowsOfVideos(
                 source, videos, frames, clip_length=clip_length, step=clip_length, stride=stride, crop=crop
             )
-            return np.stack(list(means_of_videos(outputs(scores, loader, **run))))
+            return np.stack(list(means_of_videos(outputs(scores, windows, **run))))
         loader = ClipsOfVideos(source, videos, frames, clip_length=clip_length, clips=clips, stride=stride, crop=crop)
         return of_clips(outputs(scores, loader, **run), len(videos), clips).astype(np.float64).mean(axis=1)

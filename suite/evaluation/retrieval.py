@@ -77,7 +77,10 @@ def similarities(query: np.ndarray, rows: np.ndarray) -> np.ndarray:
 
 
 def score(
-    neighbours: np.ndarray, query_labels: Sequence[int], gallery_labels: Sequence[int], ks: Sequence[int]
+    neighbours: np.ndarray,
+    query_labels: Sequence[int] | np.ndarray,
+    gallery_labels: Sequence[int] | np.ndarray,
+    ks: Sequence[int],
 ) -> np.ndarray:
     """Whether a query's class is among its k nearest (VCOP Sec. 4.1): bool [Q, len(ks)].
 

@@ -6,7 +6,7 @@ Both look at directions alone, as retrieval does: features are divided by their 
 give nearly collinear features, some of a length that libraries take for zero.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +33,7 @@ def five_classes(classes: int) -> list[int]:
     return [place * classes // count for place in range(count)]
 
 
-def silhouette(features: np.ndarray, labels: Sequence[int]) -> float:
+def silhouette(features: np.ndarray, labels: Sequence[int] | np.ndarray) -> float:
     """The mean silhouette of the classes by cosine distance, from -1 to 1 (Rousseeuw 1987; the tables print it times 100).
 
     For a clip, (b - a) / max(a, b): a is its mean distance to the others of its class, b the one to the nearest other class.
@@ -84,7 +84,9 @@ def embedding(features: np.ndarray, seed: int) -> np.ndarray:
     return TSNE(2, perplexity=perplexity, init="pca", random_state=seed).fit_transform(directions / spread)
 
 
-def space_picture(points: np.ndarray, labels: Sequence[int], class_names: Sequence[str], path: Path) -> None:
+def space_picture(
+    points: np.ndarray, labels: Sequence[int] | np.ndarray, class_names: Sequence[str] | Mapping[int, str], path: Path
+) -> None:
     """Write a PNG of 900 x 700 pixels: a point for each clip, a colour and a shape for each class; same input, same bytes.
 
     Args:

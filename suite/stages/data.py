@@ -21,7 +21,7 @@ class Data:
         self.frames: dict[str, int] = checked["videos"]
         self._store = job.inputs.get(f"frames:{name}")
         self._antialias = _antialias(job.config)
-        self._flow, self._flow_settings = job.inputs.get(f"flow:{name}"), job.config.get("flow")
+        self._flow, self._config = job.inputs.get(f"flow:{name}"), job.config
 
     def readable(self, videos) -> list:
         """The videos that decode; the others were counted when the data were checked."""
@@ -40,7 +40,7 @@ class Data:
 
         if self._flow is not None:
             return flow.FlowStore(self._flow)
-        return flow.FlowOnTheFly(self.source(resize), self.frames, self._flow_settings)
+        return flow.FlowOnTheFly(self.source(resize), self.frames, self._config["flow"])
 
 
 def synthetic(job: Job) -> dict:

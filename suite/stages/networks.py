@@ -46,6 +46,7 @@ def recognition_network(job: Job, classes: int):
     from suite.evaluation.finetuning import RecognitionNetwork
 
     settings, backbone = job.config["finetuning"], starting_backbone(job)
+    classifier: nn.Module
     if settings["head"] == "three-layer":
         classifier = heads.fully_connected(backbone, classes)
     else:

@@ -1,6 +1,7 @@
 """Stages of video question answering: the model on frozen clip features, and what questions alone give (vcop-curriculum)."""
 
 import json
+from collections.abc import Sequence
 
 from suite.errors import InputError
 from suite.stages import Job
@@ -21,7 +22,8 @@ class _Questions:
         settings = job.config["question_answering"]
         self.data = Data(job, job.config["dataset"])
         there = {video.name for video in self.data.dataset.videos()}
-        self.parts, self.counts = {}, {}
+        self.parts: dict[str, Sequence] = {}
+        self.counts: dict[str, int] = {}
         for part, questions in activitynet_qa.questions(self.data.root, job.config["dataset"]).items():
             listed, _ = activitynet_qa.askable(questions, there)
             asked, _ = activitynet_qa.askable(listed, self.data.frames)
@@ -120,7 +122,8 @@ def video_qa(job: Job) -> dict:
     from suite.evaluation.question_answering.answers import by_type
 
     asked = _Questions(job)
-    folder, rows, parts = job.inputs["features"], {}, []
+    folder, parts = job.inputs["features"], []
+    rows: dict[str, int] = {}
     for part in ("train", "test"):
         names = json.loads((folder / f"{part}.json").read_text(encoding="utf-8"))["names"]
         rows |= {name: len(rows) + place for place, name in enumerate(names)}

@@ -18,7 +18,7 @@ def features(job: Job) -> dict:
     network = starting_backbone(job)
     source = data.source(config["video"]["resize"])
     split = data.dataset.splits[config["split"]]
-    counts = {}
+    counts: dict[str, int] = {}
     for part, listed in (("train", split.train), ("test", split.test)):
         videos = data.readable(listed)
         extracted = features.extract(
@@ -42,8 +42,9 @@ def features(job: Job) -> dict:
             "names": [v.name for v in videos],
             "labels": [v.label for v in videos],
             "groups": [v.group for v in videos],
+            "classes": list(data.dataset.classes),
+            "listed": len(listed),
         }
-        content |= {"classes": list(data.dataset.classes), "listed": len(listed)}
         (job.folder / f"{part}.json").write_text(json.dumps(content) + "\n", encoding="utf-8")
         counts |= {f"{part}_listed": len(listed), f"{part}_decoded": len(videos)}
         size = extracted.shape[-1]

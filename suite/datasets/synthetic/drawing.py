@@ -63,7 +63,7 @@ class Plan(NamedTuple):
     """A dataset to make: its videos, and what writes its list files once they are all there."""
 
     scenes: list[Scene]
-    write_lists: Callable[[], None]
+    write_lists: Callable[[], object]
 
 
 def by_class(about: Description, kinds: dict[str, Kind], most: int = 0) -> dict[str, Kind]:
@@ -97,7 +97,7 @@ def crossing(
     time = np.linspace(-0.5, 0.5, frames)
     # The path is a chord of a disc. Chords are drawn as often as they are long (by a point that is uniform in the disc), so
     # that at a random time an object is equally likely to be anywhere in the disc, whichever way it goes.
-    (middle_row, middle_column), (along, across) = in_disc(draw, SPREAD), in_disc(draw, REACH)
+    (middle_row, middle_column), (start, across) = in_disc(draw, SPREAD), in_disc(draw, REACH)
     low, high = RADII
     if isinstance(motion, tuple):
         down, right = np.array(motion) / np.hypot(*motion)
@@ -105,7 +105,7 @@ def crossing(
         radius = np.full(frames, draw.uniform(low, high))
     else:
         down, right = 1.0, 0.0
-        along = np.full(frames, along)
+        along = np.full(frames, start)
         radius = (low + high) / 2 + motion * (high - low) * time
     row = (height - 1) / 2 + height / 48 * (middle_row + along * down - across * right)
     column = (width - 1) / 2 + height / 48 * (middle_column + along * right + across * down)

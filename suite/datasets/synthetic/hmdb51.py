@@ -11,7 +11,7 @@ from suite.datasets.synthetic import actions
 from suite.datasets.synthetic.drawing import VERSION, Look, Plan, Scene, Settings, by_class, crossing, write
 
 # Direction of each class, (down, right), or the sign of growth.
-MOTIONS = {
+MOTIONS: dict[str, tuple[int, int] | int] = {
     "grow": 1,
     "shrink": -1,
     "slide_down": (1, 0),

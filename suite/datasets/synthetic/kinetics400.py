@@ -13,7 +13,7 @@ from suite.datasets.synthetic import actions
 from suite.datasets.synthetic.drawing import VERSION, Look, Plan, Scene, Settings, by_class, crossing, write
 
 # Direction of each class, (down, right), or the sign of growth.
-MOTIONS = {
+MOTIONS: dict[str, tuple[int, int] | int] = {
     "drifting down": (1, 0),
     "drifting down left": (1, -1),
     "drifting down right": (1, 1),

@@ -189,8 +189,8 @@ def _fold(fold: int, settings: Settings) -> list[str]:
             samples = sorted(_sample(action, circle[index]) for index in (place, following))
             lines.append((*samples, 1, action + 1, action + 1))
         for index in (place, following):
-            samples = _sample(first, circles[0][place]), _sample(second, circles[1][index])
-            lines.append((*samples, 0, first + 1, second + 1))
+            of_first, of_second = _sample(first, circles[0][place]), _sample(second, circles[1][index])
+            lines.append((of_first, of_second, 0, first + 1, second + 1))
     return ["".join(f"{value:7d}" for value in lines[place]) + "\n" for place in draw.permutation(len(lines))]
 
 
@@ -202,9 +202,9 @@ def _draw(path: Callable, own: list[int], settings: Settings) -> np.ndarray:
     # Motions are as quick in short videos as in long ones.
     span = frames / np.mean(LENGTHS) * draw.uniform(1 - SPEED, 1 + SPEED)
     down, right, size = path(np.linspace(-0.5, 0.5, frames) * span, draw.random())
-    (middle_row, middle_column), radius = in_disc(draw, 3), draw.uniform(4.0, 7.0)
+    (middle_row, middle_column), usual = in_disc(draw, 3), draw.uniform(4.0, 7.0)
     row = (height - 1) / 2 + height / 48 * (middle_row + down)
     column = (width - 1) / 2 + height / 48 * (middle_column + right)
-    radius = np.broadcast_to(radius * size * height / 48, row.shape)
+    radius = np.broadcast_to(usual * size * height / 48, row.shape)
     covered = cover(row, column, radius, height, width, LOOK.square)
     return painted(covered, draw, np.random.default_rng([*own, 2]), LOOK)

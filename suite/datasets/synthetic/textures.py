@@ -130,7 +130,7 @@ def _lightning_storm(canvas: _Canvas) -> np.ndarray:
 
 def _ocean(canvas: _Canvas) -> np.ndarray:
     """Crossing trains of waves over the whole frame."""
-    scene = 0
+    scene = np.zeros(1)
     for _ in range(3):
         angle, length = canvas.between(0.9, 2.2), canvas.between(0.18, 0.4)
         along = np.sin(angle) * canvas.down + np.cos(angle) * canvas.right

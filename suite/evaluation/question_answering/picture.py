@@ -15,7 +15,7 @@ BLUE, PALE = (40, 110, 200), (170, 195, 230)
 
 
 def attention_picture(
-    frames: Sequence[np.ndarray], attention: np.ndarray, texts: Sequence[tuple[str, str, str]], path: Path
+    frames: Sequence[Sequence[np.ndarray]], attention: np.ndarray, texts: Sequence[tuple[str, str, str]], path: Path
 ) -> None:
     """Write a PNG with a row for each of a few questions; the same input gives the same bytes.
 

@@ -68,7 +68,7 @@ def clip_picture(clip: Tensor, flow: Tensor, path: Path, attention: Tensor | Non
         colours = {kind: COLOUR_NAMES[seen[f"pattern{pattern}_{kind}_colour"] - 1] for kind in places}
         panel = _outlined(frame, pattern, [(places["stable"], STABLE), (places["diverse"], DIVERSE)])
         captions = [f"{kind}: {places[kind]}, {colours[kind]}" for kind in places]
-        column = [(panel, *captions)]
+        column: list[tuple[Image.Image, str, str]] = [(panel, captions[0], captions[1])]
         for component, boundary in zip("uv", maps, strict=True):
             place, bin_ = (moved[f"pattern{pattern}_{component}_{what}"] for what in ("location", "orientation"))
             panel = _arrow(_outlined(boundary, pattern, [(place, MOVING)]), pattern, place, bin_)

@@ -16,7 +16,7 @@ from suite.evaluation.asking import ask, one_progress
 from suite.evaluation.heads import fully_connected
 from suite.papers.mas import statistics
 from suite.seeding import generator
-from suite.training import Outcome
+from suite.training import Outcome, total_of
 from suite.video import clips as clip_indices
 from suite.video import transforms
 
@@ -125,7 +125,7 @@ class StatisticsNetwork(nn.Module):
             name: nn.functional.mse_loss(predicted[name] / self._scale(name), wanted[name] / self._scale(name))
             for name in self.branches
         }
-        return Outcome(sum(parts.values()), None, parts)
+        return Outcome(total_of(parts.values()), None, parts)
 
     def _scale(self, branch: str) -> Tensor:
         return getattr(self, f"{branch}_scale")
@@ -167,11 +167,11 @@ def errors(
         labels = _joined(network.targets(clips, flow))
         return (_joined(network(clips)) - labels).square().sum(0), (means - labels).square().sum(0)
 
-    labels = ask(network, summed, training, batch, device, of_training, workers=workers, keys=keys)
-    means = sum(labels) / len(keys)
+    of_batches = ask(network, summed, training, batch, device, of_training, workers=workers, keys=keys)
+    means = total_of(of_batches) / len(keys)
     found = ask(network, judged, held_out, batch, device, of_held_out, workers=workers)
     sums = zip(("network", "constant"), zip(*found, strict=True), strict=True)
-    columns = {kind: (sum(of_batches) / len(held_out)).tolist() for kind, of_batches in sums}
+    columns = {kind: (total_of(squares) / len(held_out)).tolist() for kind, squares in sums}
     result = {name: {kind: values[index] for kind, values in columns.items()} for index, name in enumerate(names)}
     for branch, labels in network.labels.items():
         result[branch] = {kind: sum(result[name][kind] for name in labels) / len(labels) for kind in columns}

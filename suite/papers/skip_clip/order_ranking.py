@@ -92,7 +92,7 @@ def ranking_accuracy(test: HeldOut) -> dict:
     import torch
     from PIL import Image
 
-    from suite.evaluation.features import frozen
+    from suite.evaluation.asking import frozen
     from suite.papers.skip_clip import ranking_network
 
     samples, videos, batch = test.samples, test.videos, test.pretraining["optimisation"]["batch"]

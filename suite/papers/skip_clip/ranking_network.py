@@ -21,6 +21,7 @@ from torch.utils.data import Dataset
 
 from suite.backbones.resnet3d import ResNet2D, ResNet3D
 from suite.evaluation.asking import ask
+from suite.loading import Samples
 from suite.seeding import generator
 from suite.training import Outcome
 from suite.video import transforms
@@ -202,7 +203,8 @@ class SkipClipNetwork(nn.Module):
     ):
         super().__init__()
         self.backbone = backbone
-        width = backbone.feature_size // 8
+        size: int = backbone.feature_size  # type: ignore[assignment]  # by the contract of backbones
+        width = size // 8
         self.target_encoder = ResNet2D(width) if target_length == 1 else ResNet3D(width)
         self.rotation_head = nn.Linear(8 * width, ROTATIONS) if rotation else None
         self.score, self.rank_margin, self.pixels = score, rank_margin, pixels
@@ -248,7 +250,7 @@ class SkipClipNetwork(nn.Module):
         if self.negatives:
             found = negative_scores(context_cells, cells) if batch > 1 else scores.new_full((1,), float("-inf"))
             parts["contrastive_loss"] = contrastive_loss(scores, found, self.negative_margin)
-        if turns is not None:
+        if self.rotation_head is not None and turns is not None:
             logits, turns = self.rotation_head(turned.mean((2, 3))).float(), turns.to(scores.device)
             parts["rotation_loss"] = F.cross_entropy(logits, turns)
         loss = torch.stack(list(parts.values())).sum()
@@ -261,6 +263,7 @@ class SkipClipNetwork(nn.Module):
 
     def rotations_seen(self, targets: Tensor) -> Tensor:
         """Of how many targets of each video the turn is recognised, target i being turned i times: int64 [B]."""
+        assert self.rotation_head is not None  # asked of networks that learn rotation
         batch, count = targets.shape[:2]
         turns = _fixed_turns(batch, count)
         maps = self.target_maps(rotated(targets.flatten(0, 1), turns))
@@ -301,7 +304,7 @@ class Ranking(NamedTuple):
 
 def ranking_accuracy(
     network: SkipClipNetwork,
-    samples: Dataset,
+    samples: Samples,
     batch: int,
     device: str,
     progress: Callable[[int, int], None] = lambda done, total: None,

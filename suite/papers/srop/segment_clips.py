@@ -149,9 +149,9 @@ class SegmentClips(Dataset):
         # stream that orders the videos of an epoch.
         draws, drawn = zip(*(self._drawn(key, clip) for clip in ((1, 2) if self.pairs else (1,))), strict=True)
         # Each frame is read once, and sources read fastest forwards.
-        distinct, places = np.unique([clip.frames for clip in drawn], return_inverse=True)
+        distinct, found = np.unique([clip.frames for clip in drawn], return_inverse=True)
         frames = self.source.frames(self.name(key[1]), distinct.tolist())
-        places = torch.from_numpy(places.reshape(len(drawn), -1))
+        places = torch.from_numpy(found.reshape(len(drawn), -1))
         clips = [self._cropped(frames, draw)[place] for draw, place in zip(draws, places, strict=True)]
         colours = [self._colours(draw) for draw in draws]
         return torch.stack(clips), torch.stack(colours), drawn[0].order, torch.tensor(drawn[0].rates)

@@ -29,12 +29,12 @@ from torch import Tensor, nn
 from suite.evaluation.asking import ask, one_progress
 from suite.papers.srop.segment_clips import SegmentClips
 from suite.papers.srop.shuffle_similarity import paired_similarity, shuffle_similarity
-from suite.training import Outcome
+from suite.training import Outcome, total_of
 from suite.video import transforms
 
 RateHead = Literal["regression", "classification"]
 Similarity = Literal["cosine", "shuffle", "exact-shuffle"]
-MATCHINGS = {"shuffle": "greedy", "exact-shuffle": "exact"}
+MATCHINGS: dict[str, Literal["greedy", "exact"]] = {"shuffle": "greedy", "exact-shuffle": "exact"}
 
 
 # ---------------------------------------------------------------- contrast
@@ -96,6 +96,9 @@ class SegmentNetwork(nn.Module):
         ValueError: all weights are 0, or pixels are not "unit": colours are changed in [0, 1].
     """
 
+    queue: Tensor
+    oldest: Tensor
+
     def __init__(
         self,
         backbone: nn.Module,
@@ -123,8 +126,10 @@ class SegmentNetwork(nn.Module):
             raise ValueError("all weights are 0: nothing would be learnt")
         self.backbone, self.segments, self.max_rate = backbone, segments, max_rate
         self.similarity, self.temperature, self.momentum = similarity, temperature, momentum
-        self.order_head = self.rate_head = self.projection = None
-        size = backbone.feature_size
+        self.order_head: nn.Module | None = None
+        self.rate_head: nn.Module | None = None
+        self.projection: nn.Module | None = None
+        size: int = backbone.feature_size  # type: ignore[assignment]  # by the contract of backbones
         if "order" in self.weights:
             self.order_head = _two_layers(size, hidden, math.factorial(segments))
         if "rate" in self.weights:
@@ -166,6 +171,7 @@ class SegmentNetwork(nn.Module):
 
     def queries(self, features: Tensor) -> Tensor:
         """[B, D] -> float32 [B, E], of length 1."""
+        assert self.projection is not None  # asked of networks that learn contrast
         return F.normalize(self.projection(features).float(), dim=1)
 
     @torch.no_grad()
@@ -175,8 +181,9 @@ class SegmentNetwork(nn.Module):
 
     def logits(self, queries: Tensor, keys: Tensor, queue: Tensor) -> Tensor:
         """As `contrastive_logits`, with this network's settings."""
-        settings = {"similarity": self.similarity, "parts": self.segments, "temperature": self.temperature}
-        return contrastive_logits(queries, keys, queue, **settings)
+        return contrastive_logits(
+            queries, keys, queue, similarity=self.similarity, parts=self.segments, temperature=self.temperature
+        )
 
     def outcome(self, clips: Tensor, colours: Tensor, order: Tensor, rates: Tensor) -> Outcome:
         """The weighted sum of the losses that are on (Eq. 17), each of them as a part, and how good each task is.
@@ -212,7 +219,7 @@ class SegmentNetwork(nn.Module):
             parts["positive_first"] = 100 * positive_first(logits).float().mean()
             if self.training:
                 self._enqueue(keys)
-        loss = sum(weight * parts[f"{name}_loss"] for name, weight in self.weights.items())
+        loss = total_of(weight * parts[f"{name}_loss"] for name, weight in self.weights.items())
         return Outcome(loss, correct, parts)
 
     @torch.no_grad()
@@ -320,7 +327,7 @@ def pretext_scores(
             found["first"] += positive_first(logits).tolist()
 
     queue = ask(network, second, gallery, batch, device, of_gallery, workers=workers, keys=kept)
-    negatives = torch.cat(queue) if contrast else None
+    negatives = torch.cat(queue) if contrast else torch.empty(0)
     ask(network, judged, samples, batch, device, of_samples, workers=workers)
     rated = network.rate_head is not None
     return PretextScores(

@@ -68,8 +68,10 @@ def network(backbone: "nn.Module", pretraining: dict, video: dict) -> "SegmentNe
     """The network of a recipe's pretraining."""
     from suite.papers.srop.segment_network import SegmentNetwork
 
-    keys = ("segments", "max_rate", "order_weight", "rate_weight", "contrastive_weight", "rate_head", "hidden")
-    keys += ("projection", "similarity", "temperature", "queue", "momentum")
+    keys = (
+        *("segments", "max_rate", "order_weight", "rate_weight", "contrastive_weight", "rate_head", "hidden"),
+        *("projection", "similarity", "temperature", "queue", "momentum"),
+    )
     return SegmentNetwork(backbone, **{key: pretraining[key] for key in keys}, pixels=video["pixels"])
 
 
@@ -115,7 +117,7 @@ def segment_scores(test: HeldOut) -> dict:
             if values is not None:
                 scores[f"{prefix}{name}"] = unit * fmean(values)
     facts = {}
-    if found.constant_rate is not None:
+    if found.constant_rate is not None and found.constant_rate_errors is not None:
         scores["constant_rate_error"] = fmean(found.constant_rate_errors)
         facts["constant_rate"] = found.constant_rate
     if found.queue is not None:

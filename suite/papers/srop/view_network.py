@@ -118,6 +118,7 @@ class FlowEstimator(nn.Module):
         self.up1 = nn.Conv2d(3 * channels, channels, 3, padding=1)
         self.flow = nn.Conv2d(channels, 2, 3, padding=1)
         nn.init.normal_(self.flow.weight, std=1e-3)
+        assert self.flow.bias is not None  # asked for by default
         nn.init.zeros_(self.flow.bias)
 
     def forward(self, clips: Tensor) -> Tensor:

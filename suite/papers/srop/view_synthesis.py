@@ -68,7 +68,8 @@ def view_scores(test: HeldOut) -> dict:
     """
     from suite.papers.srop import view_network
 
-    batch, scores = test.pretraining["optimisation"]["batch"], {}
+    batch = test.pretraining["optimisation"]["batch"]
+    scores: dict[str, float] = {}
     for prefix, asked in (("", test.network), ("untrained_", test.untrained(trained_backbone=True))):
         found = view_network.view_scores(asked, test.samples, batch, test.device, test.progress, workers=test.workers)
         scores |= {f"{prefix}{name}": value for name, value in found.items()}

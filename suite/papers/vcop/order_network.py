@@ -91,7 +91,8 @@ class ClipOrderNetwork(nn.Module):
     def __init__(self, backbone: nn.Module, *, tuple_length: int, hidden: int, dropout: float):
         super().__init__()
         self.backbone = backbone
-        self.head = OrderHead(backbone.feature_size, tuple_length, hidden, dropout)
+        size: int = backbone.feature_size  # type: ignore[assignment]  # by the contract of backbones
+        self.head = OrderHead(size, tuple_length, hidden, dropout)
 
     def forward(self, clips: Tensor) -> Tensor:
         """uint8 [B, N, T, H, W, 3] -> logits [B, N!]."""
