@@ -205,7 +205,7 @@ def under(recipe: Recipe, seen: NetworkInput) -> Recipe:
     if seen == NetworkInput():
         return recipe
     said = {"clip_length": seen.frames, "resize": seen.resize, "crop": seen.crop, "antialias": seen.antialias}
-    video = {name: value for name, value in said.items() if value is not None}
+    video: dict[str, Any] = {name: value for name, value in said.items() if value is not None}
     if seen.pixels is not None:
         video["pixels"] = seen.pixels.model_dump(mode="json")
     settings = recipe.settings.model_dump(mode="json", exclude_unset=True)

@@ -20,8 +20,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from suite import recipe
 from suite.errors import InputError
+from suite.settings import Scale
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -50,7 +50,7 @@ def run(job: Job) -> dict:
     Returns, under "facts", the numbers by kind and name.
     """
     compute, _ = _slice(job.config["paper"]).PARTS[job.config["part"]]
-    found = compute(job, recipe.Scale(**job.config["settings"]))
+    found = compute(job, Scale(**job.config["settings"]))
     return {"facts": {"exact": {}, "near": {}, "trained": {}} | found}
 
 

@@ -7,19 +7,19 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from suite import recipe
 from suite.regression.numbers import Exact, digest
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from suite.settings import Scale
     from suite.stages import Job
 
 
 class Native:
     """A generated dataset, checked, with its frames at the size of the files."""
 
-    def __init__(self, job: Job, name: str, settings: recipe.Scale):
+    def __init__(self, job: Job, name: str, settings: Scale):
         from suite import datasets
         from suite.video import decode
 

@@ -7,7 +7,7 @@ label is a whole number that a near-tie may turn.
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from suite import recipe
 from suite.regression.generated import Given, Native, Painted, corner, identity
@@ -16,8 +16,11 @@ from suite.regression.pretexts import WEIGHTS, Pretext, fix_weights, parameters,
 
 if TYPE_CHECKING:
     import numpy as np
-    from torch import Tensor, nn
+    from torch import Tensor
 
+    from suite.backbones.c3d5 import C3D5
+    from suite.papers.mas.statistics_network import StatisticsNetwork
+    from suite.settings import Scale
     from suite.stages import Job
 
 DATASETS = ("kinetics400", "aslan", "yupenn")
@@ -61,7 +64,7 @@ class PaintedFlow(Painted):
         return self.frames(name, indices).float().movedim(-1, 1)[:, [2, 1]]
 
 
-def _data(job: Job, settings: recipe.Scale) -> dict:
+def _data(job: Job, settings: Scale) -> dict:
     """Datasets, networks, what every random draw comes to, labels of given clips, and flow of a generated video."""
     from suite.datasets import aslan
 
@@ -79,11 +82,11 @@ def _data(job: Job, settings: recipe.Scale) -> dict:
     return {"exact": exact, "near": _flow(found["kinetics400"], settings) | _similarities()}
 
 
-def _networks(settings: recipe.Scale) -> Exact:
+def _networks(settings: Scale) -> Exact:
     """Parameters of backbone, pretext network and classifier, and the feature's length, at the paper's size and here."""
     import torch
 
-    from suite.papers.mas import statistics_network
+    from suite.evaluation import heads
 
     found: Exact = {}
     for scale, chosen in (("paper", recipe.load("mas", "paper").settings), ("tiny", settings)):
@@ -95,21 +98,19 @@ def _networks(settings: recipe.Scale) -> Exact:
             for labels in ("pattern1", "global", "motion", "appearance", "joint"):
                 network = Pretext(chosen, PRETRAINING, labels=labels).network(backbone)
                 found[f"parameters/{scale}/{labels}"] = parameters(network)
-            found[f"parameters/{scale}/classifier-of-101"] = parameters(
-                statistics_network.fully_connected(backbone, 101)
-            )
+            found[f"parameters/{scale}/classifier-of-101"] = parameters(heads.fully_connected(backbone, 101))
     return found
 
 
-def _backbone(settings: recipe.Scale) -> nn.Module:
+def _backbone(settings: Scale) -> C3D5:
     """C3D5 for the recipe's clips."""
     from suite import backbones
 
     video = settings.video
-    return backbones.build("c3d5", settings.width, (video.clip_length, video.crop, video.crop))
+    return cast("C3D5", backbones.build("c3d5", settings.width, (video.clip_length, video.crop, video.crop)))
 
 
-def _drawn(data: Native, settings: recipe.Scale) -> Exact:
+def _drawn(data: Native, settings: Scale) -> Exact:
     """Windows of a video, and clips with their flow as seed 0 cuts and mirrors them."""
     from suite.video import clips
 
@@ -128,7 +129,7 @@ def _drawn(data: Native, settings: recipe.Scale) -> Exact:
     return found
 
 
-def _labels(data: Native, settings: recipe.Scale) -> Exact:
+def _labels(data: Native, settings: Scale) -> Exact:
     """Motion labels of flow by the formula, appearance labels of generated frames at the size of the files."""
     import torch
 
@@ -154,7 +155,7 @@ def _labels(data: Native, settings: recipe.Scale) -> Exact:
     return found
 
 
-def _flow(data: Native, settings: recipe.Scale) -> Near:
+def _flow(data: Native, settings: Scale) -> Near:
     """Mean size of optical flow over a few pairs of frames of a generated video, at the size of the file."""
     from suite.video import flow
 
@@ -186,12 +187,13 @@ def _similarities() -> Near:
 # ---------------------------------------------------------------------------------------------------- fixed weights
 
 
-def _evaluation(job: Job, settings: recipe.Scale) -> dict:
+def _evaluation(job: Job, settings: Scale) -> dict:
     """Both probes on all generated videos, with fixed weights."""
     from suite.datasets import aslan
     from suite.evaluation import scenes, similarity
 
-    exact, moving = {}, {}
+    exact: Exact = {}
+    moving: Near = {}
     data = {name: Native(job, name, settings) for name in ("aslan", "yupenn")}
     probed = {name: _features(data[name], settings) for name in data}
     job.runtime.progress(1, 2)
@@ -210,7 +212,7 @@ def _evaluation(job: Job, settings: recipe.Scale) -> dict:
     return {"exact": exact, "near": moving}
 
 
-def _features(data: Native, settings: recipe.Scale) -> np.ndarray:
+def _features(data: Native, settings: Scale) -> np.ndarray:
     """Features of all videos of a dataset by a network of fixed weights: float32 [V, D]."""
     from suite.evaluation import features
 
@@ -227,19 +229,19 @@ def _features(data: Native, settings: recipe.Scale) -> np.ndarray:
     )
 
 
-def _waves(settings: recipe.Scale) -> Waves:
+def _waves(settings: Scale) -> Waves:
     """Flow at the size of the files."""
     return Waves(settings.synthetic.height, settings.synthetic.width)
 
 
-def _network(settings: recipe.Scale) -> nn.Module:
+def _network(settings: Scale) -> StatisticsNetwork:
     return Pretext(settings, PRETRAINING).network(_backbone(settings))
 
 
 # ---------------------------------------------------------------------------------------------------- training
 
 
-def _steps(job: Job, settings: recipe.Scale) -> dict:
+def _steps(job: Job, settings: Scale) -> dict:
     """First steps of the joint pretraining, and its errors."""
     pretext, data = Pretext(settings, PRETRAINING), Native(job, "kinetics400", settings)
     videos = pretext.eligible(data.dataset.splits[1].train, data.frames)
@@ -249,34 +251,35 @@ def _steps(job: Job, settings: recipe.Scale) -> dict:
     return {"near": _errors(data, settings) | step_numbers(numbers, steps)}
 
 
-def _errors(data: Native, settings: recipe.Scale) -> Near:
+def _errors(data: Native, settings: Scale) -> Near:
     """Errors of both branches and of the constant predictor on clips of a few test videos, with fixed weights."""
     from suite.papers.mas import statistics_network
 
     pretext = Pretext(settings, PRETRAINING)
     split = data.dataset.splits[1]
     given = Given(data.frames, data.source, _waves(settings))
-    samples = [
+    learnt, tested = (
         pretext.samples(given, pretext.eligible(side[::12], data.frames), training=False)
         for side in (split.train, split.test)
-    ]
+    )
     network = fix_weights(_network(settings), WEIGHTS)
-    found = statistics_network.errors(network, *samples, batch=pretext.optimisation.batch, device="cpu")
+    found = statistics_network.errors(network, learnt, tested, batch=pretext.optimisation.batch, device="cpu")
     numbers = {
         f"{kind}/{name}": found[name][kind] for kind in ("network", "constant") for name in ("motion", "appearance")
     }
     return within(FLOAT32, {f"errors/{name}": value for name, value in numbers.items()})
 
 
-def _loss(network: nn.Module, clips: Tensor, flow: Tensor) -> Tensor:
+def _loss(network: StatisticsNetwork, clips: Tensor, flow: Tensor) -> Tensor:
     """The sum of both branches' mean squared errors, in float64; pixels from 0 to 1, since the fixed weights are large."""
     from torch.nn.functional import mse_loss
 
+    from suite.training import total_of
     from suite.video import transforms
 
     features = network.backbone(transforms.to_network(clips).double())
     targets = network.targets(clips, flow)
-    return sum(mse_loss(branch(features), targets[name].double()) for name, branch in network.branches.items())
+    return total_of(mse_loss(branch(features), targets[name].double()) for name, branch in network.branches.items())
 
 
 PARTS = {

@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from suite import recipe, tasks
+from suite import tasks
 from suite.regression.generated import Given
 from suite.regression.numbers import FLOAT32, FLOAT64, Near, within
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
-    from torch.utils.data import Dataset
 
-    from suite.settings import Optimisation
+    from suite.settings import Optimisation, Scale
     from suite.training import Outcome
 
 # Seed of the fixed weights.
 WEIGHTS = 7
 # Steps in float64, and samples of each.
 STEPS, DOUBLE_BATCH = 3, 4
+
+Network = TypeVar("Network", bound="nn.Module")
 
 
 class Pretext:
@@ -31,22 +32,22 @@ class Pretext:
         changed: settings that are otherwise here.
     """
 
-    def __init__(self, settings: recipe.Scale, weights: str, **changed):
+    def __init__(self, settings: Scale, weights: str, **changed):
         chosen = settings.pretraining[weights]
         self.task, self.optimisation = tasks.find(chosen.pretext), chosen.optimisation
         self.pretraining = chosen.model_dump(mode="json") | changed
         self.video = settings.video.model_dump(mode="json")
 
-    def network(self, backbone: nn.Module) -> nn.Module:
-        """The pretext network around a backbone."""
+    def network(self, backbone: nn.Module) -> Any:
+        """The task's own network around a backbone."""
         return self.task.network(backbone, self.pretraining, self.video)
 
     def eligible(self, videos: Sequence, frames: dict[str, int]) -> list:
         """The videos that the task can use."""
         return self.task.eligible(videos, frames, self.pretraining, self.video)
 
-    def samples(self, data: Given, videos: Sequence, *, training: bool) -> Dataset:
-        """The samples of eligible videos, as seed 0 draws them."""
+    def samples(self, data: Given, videos: Sequence, *, training: bool) -> Any:
+        """The task's own samples of eligible videos, as seed 0 draws them."""
         return self.task.samples(data, videos, self.pretraining, self.video, seed=0, training=training)
 
     def drawn(
@@ -65,7 +66,7 @@ def parameters(network: nn.Module) -> int:
     return sum(tensor.numel() for tensor in network.parameters())
 
 
-def fix_weights(network: nn.Module, seed: int) -> nn.Module:
+def fix_weights(network: Network, seed: int) -> Network:
     """Overwrite every weight and statistic with numbers that no library's initialisation decides: uniform, by PCG64.
 
     Matrices and kernels are within ±sqrt(6 / fan-in) (He), scales and variances in 0.5 to 1.5, shifts and means within ±0.2.
@@ -96,7 +97,7 @@ def batch_of(samples, epoch: int, size: int) -> tuple[Tensor, ...]:
 
 
 def pretext_steps(
-    build: Callable[[], nn.Module],
+    build: Callable[[], Any],
     samples,
     optimisation: Optimisation,
     loss: Callable[..., Tensor],
@@ -127,7 +128,7 @@ def pretext_steps(
     # torch's own initialisation differs in the last bit between processors with and without AVX2.
     network = fix_weights(build().double().train(), WEIGHTS)
     optimiser = training.optimiser(network, optimisation)
-    found = {}
+    found: dict[str, float] = {}
     for step in range(STEPS):
         value = loss(network, *batch_of(samples, step, DOUBLE_BATCH))
         optimiser.zero_grad(set_to_none=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from suite import recipe
 from suite.regression.generated import Given, Native, Painted
@@ -10,8 +10,10 @@ from suite.regression.numbers import FLOAT32, FLOAT64, Exact, Near, recipe_hashe
 from suite.regression.pretexts import WEIGHTS, Pretext, fix_weights, parameters, pretext_steps, step_numbers
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Tensor
 
+    from suite.papers.skip_clip.ranking_network import SkipClipNetwork
+    from suite.settings import Scale
     from suite.stages import Job
 
 DATASETS = ("ucf101",)
@@ -22,7 +24,7 @@ EVERY = 3
 RANKED = 9
 
 
-def _data(job: Job, settings: recipe.Scale) -> dict:
+def _data(job: Job, settings: Scale) -> dict:
     """Networks, where targets lie, losses of given scores, and what every random draw comes to."""
     data = Native(job, "ucf101", settings)
     exact = recipe_hashes("skip-clip") | {"fingerprint/ucf101": data.dataset.fingerprint()}
@@ -30,9 +32,9 @@ def _data(job: Job, settings: recipe.Scale) -> dict:
     return {"exact": exact, "near": _losses()}
 
 
-def _pretext(settings: recipe.Scale, weights: str = "skip-clip") -> Pretext:
+def _pretext(settings: Scale, weights: str = "skip-clip") -> Pretext:
     """Crops are not resized: see the package."""
-    chosen = settings.pretraining[weights]
+    chosen: Any = settings.pretraining[weights]
     return Pretext(settings, weights, size=round(chosen.crop_scale * min(chosen.resize)))
 
 
@@ -71,7 +73,7 @@ def _layouts() -> Exact:
     for scale in recipe.SCALES:
         settings = recipe.load("skip-clip", scale).settings
         for weights in ("skip-clip", "skip-clip-long-targets"):
-            chosen = settings.pretraining[weights]
+            chosen: Any = settings.pretraining[weights]
             layout = ranking_network.Layout(
                 settings.video.clip_length, chosen.targets, chosen.rate, chosen.target_length
             )
@@ -81,7 +83,7 @@ def _layouts() -> Exact:
     return found
 
 
-def _drawn(data: Native, settings: recipe.Scale) -> Exact:
+def _drawn(data: Native, settings: Scale) -> Exact:
     """Time, direction, crop and mirroring of samples as seed 0 draws them."""
     found: Exact = {}
     train = data.dataset.splits[1].train
@@ -89,7 +91,7 @@ def _drawn(data: Native, settings: recipe.Scale) -> Exact:
         pretext = _pretext(settings, weights)
         eligible = pretext.eligible(train, data.frames)
         found[f"counts/{weights}/long-enough"] = len(eligible)
-        given = Given(data.frames, Painted(*settings.pretraining[weights].resize))
+        given = Given(data.frames, Painted(*pretext.pretraining["resize"]))
         for where, (context, targets) in pretext.drawn(given, eligible):
             # Frames of the context's ends and of each target's start, then top row, left and right column.
             frames = [*context[[0, -1], 0, 0, 0].tolist(), *targets[:, 0, 0, 0, 0].tolist()]
@@ -121,7 +123,7 @@ def _losses() -> Near:
 # ---------------------------------------------------------------------------------------------------- fixed weights
 
 
-def _evaluation(job: Job, settings: recipe.Scale) -> dict:
+def _evaluation(job: Job, settings: Scale) -> dict:
     """Pairs of targets that fixed weights rank in their order, and test videos that they recognise by all windows."""
     import numpy as np
     from torch import nn
@@ -137,7 +139,8 @@ def _evaluation(job: Job, settings: recipe.Scale) -> dict:
     network = fix_weights(_network(settings), RANKED)
     ranked = ranking_network.ranking_accuracy(network, samples, pretext.optimisation.batch, "cpu")
     job.runtime.progress(1, 2)
-    layer = nn.Linear(network.backbone.feature_size, len(data.dataset.classes))
+    size: int = network.backbone.feature_size  # type: ignore[assignment]  # by the contract of backbones
+    layer = nn.Linear(size, len(data.dataset.classes))
     logits = recognition.test(
         fix_weights(finetuning.RecognitionNetwork(network.backbone, layer), WEIGHTS),
         data.source,
@@ -166,7 +169,7 @@ def _evaluation(job: Job, settings: recipe.Scale) -> dict:
     }
 
 
-def _network(settings: recipe.Scale) -> nn.Module:
+def _network(settings: Scale) -> SkipClipNetwork:
     from suite import backbones
 
     return _pretext(settings).network(backbones.build("resnet18-3d", settings.width))
@@ -175,7 +178,7 @@ def _network(settings: recipe.Scale) -> nn.Module:
 # ---------------------------------------------------------------------------------------------------- training
 
 
-def _steps(job: Job, settings: recipe.Scale) -> dict:
+def _steps(job: Job, settings: Scale) -> dict:
     """First steps of the pretraining with all losses on."""
     pretext, data = _pretext(settings), Native(job, "ucf101", settings)
     videos = pretext.eligible(data.dataset.splits[1].train, data.frames)
@@ -186,7 +189,7 @@ def _steps(job: Job, settings: recipe.Scale) -> dict:
     return {"near": step_numbers(numbers, steps)}
 
 
-def _loss(network: nn.Module, context: Tensor, targets: Tensor) -> Tensor:
+def _loss(network: SkipClipNetwork, context: Tensor, targets: Tensor) -> Tensor:
     """The sum of the three losses in float64; target i is turned i times."""
     import torch
     from torch.nn.functional import cross_entropy
@@ -194,6 +197,7 @@ def _loss(network: nn.Module, context: Tensor, targets: Tensor) -> Tensor:
     from suite.papers.skip_clip import ranking_network
     from suite.video import transforms
 
+    assert network.rotation_head is not None  # all losses are on
     batch, count = targets.shape[:2]
     frames = targets.flatten(0, 1)
     turns = torch.arange(count).repeat(batch) % ranking_network.ROTATIONS

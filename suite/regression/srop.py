@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from suite import recipe
 from suite.regression.generated import Given, Native, Painted
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from suite.papers.srop.segment_network import SegmentNetwork
+    from suite.settings import Scale
     from suite.stages import Job
 
 DATASETS = ("ucf101",)
@@ -32,7 +33,7 @@ DIFFERENCES = 1e-4
 QUERIES, KEYS, SIZE, DIVIDED = 2, 3, 128, 3
 
 
-def _data(job: Job, settings: recipe.Scale) -> dict:
+def _data(job: Job, settings: Scale) -> dict:
     """Networks, what every random draw comes to, the classes of Fig. 4, and similarities of given vectors."""
     from suite.evaluation import space
 
@@ -86,11 +87,12 @@ def _segments() -> Exact:
     return found
 
 
-def _drawn(data: Native, settings: recipe.Scale) -> tuple[Exact, Near]:
+def _drawn(data: Native, settings: Scale) -> tuple[Exact, Near]:
     """Order, rates, query and second clip of samples as seed 0 draws them, clips of fine-tuning, and colours of both."""
     from suite.evaluation import finetuning
 
-    found, colours = {}, {}
+    found: Exact = {}
+    colours: dict[str, float] = {}
     given = Given(data.frames, Painted(*settings.video.resize))
     train = data.dataset.splits[1].train
     for weights in ("full", "view-n5"):
@@ -104,10 +106,10 @@ def _drawn(data: Native, settings: recipe.Scale) -> tuple[Exact, Near]:
             if name.startswith("samples/full/epoch0"):
                 colours |= _colours(name, factors.flatten())
     tuning, video = settings.finetuning, settings.video
-    shown = {"clip_length": video.clip_length, "crop": video.crop, "seed": 0, "training": True}
-    clips = finetuning.ActionClips(given.source(None), train, data.frames, flip=True, jitter=tuning.jitter, **shown)
+    shown: dict[str, Any] = {"clip_length": video.clip_length, "crop": video.crop, "seed": 0, "training": True}
+    tuned = finetuning.ActionClips(given.source(None), train, data.frames, flip=True, jitter=tuning.jitter, **shown)
     for index in range(3):
-        clip, label, factors = clips[0, index]
+        clip, label, factors = cast("tuple[Tensor, int, Tensor]", tuned[0, index])
         found[f"action-clips/sample{index}"] = [label, *_shown(clip)]
         colours |= _colours(f"action-clips/sample{index}", factors)
     return found, within(FLOAT32, colours)
@@ -139,8 +141,9 @@ def _similarities() -> Near:
     keys[0] = normalize(torch.cat([second, first, third]) + keys[0] / 8, dim=0)
     found = {}
     for similarity in ("cosine", "shuffle", "exact-shuffle"):
-        kept = {"similarity": similarity, "parts": DIVIDED, "temperature": 0.07}
-        logits = segment_network.contrastive_logits(queries, keys, queue, **kept)
+        logits = segment_network.contrastive_logits(
+            queries, keys, queue, similarity=similarity, parts=DIVIDED, temperature=0.07
+        )
         found[f"similarity/{similarity}/info-nce"] = segment_network.info_nce(logits).mean().item()
         for row, values in enumerate(logits.tolist()):
             found |= {f"similarity/{similarity}/query{row}-{place}": value for place, value in enumerate(values)}
@@ -150,7 +153,7 @@ def _similarities() -> Near:
 # ---------------------------------------------------------------------------------------------------- fixed weights
 
 
-def _evaluation(job: Job, settings: recipe.Scale) -> dict:
+def _evaluation(job: Job, settings: Scale) -> dict:
     """What fixed weights say of test videos' order, rates and second clips, and how their features lie in space."""
     from statistics import fmean
 
@@ -169,7 +172,15 @@ def _evaluation(job: Job, settings: recipe.Scale) -> dict:
     found = segment_network.pretext_scores(network, samples, gallery, pretext.optimisation.batch, "cpu")
     job.runtime.progress(1, 2)
 
-    clips = {"clip_length": settings.video.clip_length, "crop": settings.video.crop, "clips": CLIPS}
+    # All three subtasks are on.
+    assert found.order_hits is not None
+    assert found.positive_first is not None
+    assert found.queue is not None
+    assert found.rate_errors is not None
+    assert found.constant_rate is not None
+    assert found.constant_rate_errors is not None
+    assert found.contrastive_losses is not None
+    clips: dict[str, Any] = {"clip_length": settings.video.clip_length, "crop": settings.video.crop, "clips": CLIPS}
     labels = np.repeat([each.label for each in tested], CLIPS)
     moving = {
         "evaluation/rate-error": fmean(found.rate_errors),
@@ -191,7 +202,7 @@ def _evaluation(job: Job, settings: recipe.Scale) -> dict:
     return {"exact": exact, "near": within(FLOAT32, moving) | within(DIFFERENCES, lie)}
 
 
-def _network(settings: recipe.Scale) -> SegmentNetwork:
+def _network(settings: Scale) -> SegmentNetwork:
     from suite import backbones
 
     return Pretext(settings, PRETRAINING).network(backbones.build(BACKBONE, settings.width))
@@ -200,7 +211,7 @@ def _network(settings: recipe.Scale) -> SegmentNetwork:
 # ---------------------------------------------------------------------------------------------------- training
 
 
-def _steps(job: Job, settings: recipe.Scale) -> dict:
+def _steps(job: Job, settings: Scale) -> dict:
     """First steps with all three subtasks, what the queue and the key encoder come to, and losses of view synthesis."""
     pretext, data = Pretext(settings, PRETRAINING), Native(job, "ucf101", settings)
     videos = pretext.eligible(data.dataset.splits[1].train, data.frames)
@@ -233,12 +244,17 @@ def _loss(network: SegmentNetwork, clips: Tensor, colours: Tensor, order: Tensor
     from torch.nn.functional import cross_entropy, mse_loss, normalize
 
     from suite.papers.srop import segment_network
+    from suite.training import total_of
     from suite.video import transforms
 
     query, second = (
         transforms.coloured(transforms.to_network(clips[:, place]).double(), colours[:, place].double())
         for place in (0, 1)
     )
+    # All three subtasks are on.
+    assert network.projection is not None
+    assert network.order_head is not None
+    assert network.rate_head is not None
     features = network.backbone(query)
     network._follow()
     with torch.no_grad():
@@ -250,10 +266,10 @@ def _loss(network: SegmentNetwork, clips: Tensor, colours: Tensor, order: Tensor
         "rate": mse_loss(network.rate_head(features), rates.double()),
         "contrastive": segment_network.info_nce(logits).mean(),
     }
-    return sum(weight * losses[name] for name, weight in network.weights.items())
+    return total_of(weight * losses[name] for name, weight in network.weights.items())
 
 
-def _views(settings: recipe.Scale, batch: tuple[Tensor, ...]) -> Near:
+def _views(settings: Scale, batch: tuple[Tensor, ...]) -> Near:
     """Losses of view synthesis with fixed weights, the latent as it is; and contrast with its views among the keys."""
     import torch
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
-from suite import recipe
 from suite.regression.generated import Given, Native, Painted, checked, corner, identity, stage
 from suite.regression.numbers import FLOAT32, Exact, Near, digest, recipe_hashes, within
 from suite.regression.pretexts import WEIGHTS, Pretext, fix_weights, parameters, pretext_steps, step_numbers
@@ -15,6 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor, nn
 
+    from suite.settings import Scale
     from suite.stages import Job
 
 NETWORKS = ("c3d", "r3d", "r2plus1d")
@@ -27,12 +27,13 @@ RESIZED = 1e-2
 TAKEN = slice(None, None, 3)
 
 
-def _data(job: Job, settings: recipe.Scale) -> dict:
+def _data(job: Job, settings: Scale) -> dict:
     """Lists, counts, decoded frames, and what every random draw comes to."""
     from suite import backbones
     from suite.video import clips
 
-    exact, moving = recipe_hashes("vcop"), {}
+    exact = recipe_hashes("vcop")
+    moving: Near = {}
     for length, frames in ((16, 10), (16, 16), (16, 17), (16, 64), (16, 179), (16, 300), (8, 40), (8, 71)):
         exact[f"clip-starts/{frames}-frames-by-{length}"] = clips.evenly_spaced_starts(frames, length, 10)
     for name in NETWORKS:
@@ -46,7 +47,7 @@ def _data(job: Job, settings: recipe.Scale) -> dict:
     return {"exact": exact, "near": moving}
 
 
-def _resized(name: str, data: Native, settings: recipe.Scale) -> Near:
+def _resized(name: str, data: Native, settings: Scale) -> Near:
     """Brightness and sharpness of resized frames."""
     from suite.video import transforms
 
@@ -58,7 +59,7 @@ def _resized(name: str, data: Native, settings: recipe.Scale) -> Near:
     return within(RESIZED, numbers)
 
 
-def _drawn(name: str, data: Native, settings: recipe.Scale) -> Exact:
+def _drawn(name: str, data: Native, settings: Scale) -> Exact:
     """Hold-out, tuples, clips, crops and the order of batches, as seed 0 draws them."""
     from suite.evaluation import finetuning
     from suite.training import EpochBatches
@@ -81,7 +82,7 @@ def _drawn(name: str, data: Native, settings: recipe.Scale) -> Exact:
         training=True,
     )
     for index in range(3):
-        clip, label = randoms[1, index]
+        clip, label = cast("tuple[Tensor, int]", randoms[1, index])
         found[f"random-clips/{name}/sample{index}"] = [label, *corner(clip)]
     if name != settings.pretraining["vcop"].dataset:
         return found
@@ -104,9 +105,10 @@ def shown(sample: tuple[Tensor, int]) -> list[int]:
 # ---------------------------------------------------------------------------------------------------- fixed weights
 
 
-def _evaluation(job: Job, settings: recipe.Scale) -> dict:
+def _evaluation(job: Job, settings: Scale) -> dict:
     """Every evaluation protocol on split 1 of UCF101 with fixed weights: what is right, and features to their rounding."""
-    exact, moving = {}, {}
+    exact: Exact = {}
+    moving: Near = {}
     data = Native(job, "ucf101", settings)
     for done, name in enumerate(NETWORKS):
         job.runtime.progress(done, len(NETWORKS))
@@ -116,7 +118,7 @@ def _evaluation(job: Job, settings: recipe.Scale) -> dict:
     return {"exact": exact, "near": moving}
 
 
-def _evaluated(name: str, data: Native, settings: recipe.Scale) -> tuple[dict[str, int], dict[str, float]]:
+def _evaluated(name: str, data: Native, settings: Scale) -> tuple[dict[str, int], dict[str, float]]:
     """Counts of right answers, and means of features and logits, of one network."""
     import numpy as np
     from torch import nn
@@ -128,15 +130,16 @@ def _evaluated(name: str, data: Native, settings: recipe.Scale) -> tuple[dict[st
     split = data.dataset.splits[1]
     tested, trained = split.test[TAKEN], split.train[TAKEN]
     backbone = fix_weights(backbones.build(name, settings.width), WEIGHTS)
-    clips = {"clip_length": video.clip_length, "crop": video.crop}
-    taken = clips | {"clips": retrieval.clips, "stride": retrieval.stride, "pooling": retrieval.pooling}
+    clips: dict[str, Any] = {"clip_length": video.clip_length, "crop": video.crop}
+    taken: dict[str, Any] = clips | {"clips": retrieval.clips, "stride": retrieval.stride, "pooling": retrieval.pooling}
     queries = features.extract(backbone, data.source, tested, data.frames, **taken)
     gallery = features.extract(backbone, data.source, trained, data.frames, **taken)
-    sides, flat = (tested, trained), [side.reshape(-1, side.shape[-1]) for side in (queries, gallery)]
+    sides, length = (tested, trained), queries.shape[-1]
     counted = retrieved("video", queries.mean(1), gallery.mean(1), sides, retrieval.top)
-    counted |= retrieved("clip", *flat, sides, retrieval.top)
+    counted |= retrieved("clip", queries.reshape(-1, length), gallery.reshape(-1, length), sides, retrieval.top)
 
-    layer = nn.Linear(backbone.feature_size, len(data.dataset.classes))
+    size: int = backbone.feature_size  # type: ignore[assignment]  # by the contract of backbones
+    layer = nn.Linear(size, len(data.dataset.classes))
     classifier = fix_weights(finetuning.RecognitionNetwork(backbone, layer), WEIGHTS)
     logits = recognition.test(
         classifier, data.source, tested, data.frames, clips=settings.finetuning.test_clips, **clips
@@ -162,8 +165,10 @@ def retrieved(level: str, queries: np.ndarray, gallery: np.ndarray, sides, top: 
 
     from suite.evaluation import retrieval
 
-    asked, searched = ([video.label for video in side] for side in sides)
-    asked, searched = np.repeat(asked, len(queries) // len(asked)), np.repeat(searched, len(gallery) // len(searched))
+    asked, searched = (
+        np.repeat([video.label for video in side], len(rows) // len(side))
+        for side, rows in zip(sides, (queries, gallery), strict=True)
+    )
     hits = retrieval.score(retrieval.search(queries, gallery, max(top)), asked, searched, top)
     counted = {f"{level}-retrieval/top{k}": int(count) for k, count in zip(top, hits.sum(0), strict=True)}
     return counted | {f"{level}-retrieval/total": len(hits)}
@@ -172,7 +177,7 @@ def retrieved(level: str, queries: np.ndarray, gallery: np.ndarray, sides, top: 
 # ---------------------------------------------------------------------------------------------------- training
 
 
-def _steps(job: Job, settings: recipe.Scale) -> dict:
+def _steps(job: Job, settings: Scale) -> dict:
     """The first step of pretraining in float32, as training takes it, and a few in float64."""
     moving: Near = {}
     data = Native(job, "ucf101", settings)
@@ -182,7 +187,7 @@ def _steps(job: Job, settings: recipe.Scale) -> dict:
     return {"near": moving}
 
 
-def order_steps(name: str, data: Native, settings: recipe.Scale, weights: str) -> Near:
+def order_steps(name: str, data: Native, settings: Scale, weights: str) -> Near:
     """The steps of a network's pretraining by clip order that the recipe calls `weights`."""
     from suite import backbones
 
@@ -208,7 +213,7 @@ def _order_loss(network: nn.Module, clips: Tensor, target: Tensor) -> Tensor:
     return torch.nn.functional.cross_entropy(network.head(features.unflatten(0, clips.shape[:2])), target)
 
 
-def _trained(job: Job, settings: recipe.Scale) -> dict:
+def _trained(job: Job, settings: Scale) -> dict:
     """A short pretraining of R3D, its order accuracy, and video retrieval beside an untrained network."""
     pretraining = settings.pretraining["vcop"].model_dump(mode="json")
     pretraining["optimisation"]["epochs"] = EPOCHS

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from suite import recipe
 from suite.regression.generated import Given, Native, Painted, identity
@@ -14,11 +14,13 @@ from suite.regression.pretexts import WEIGHTS, Pretext, batch_of, fix_weights, p
 from suite.regression.vcop import order_steps, retrieved, shown
 
 if TYPE_CHECKING:
+    from suite.evaluation.features import Pooling
+    from suite.settings import Scale
     from suite.stages import Job
 
 NETWORKS = ("c3d", "r3d", "r2plus1d")
 DATASETS = ("ucf101", "activitynet-qa")
-LAYERS = ("layer1", "layer2", "layer3", "layer4", "layer5")
+LAYERS: tuple[Pooling, ...] = ("layer1", "layer2", "layer3", "layer4", "layer5")
 # The task-based curriculum: each starts from the one before.
 TASKS = ("16-8-3", "16-8-4", "16-8-5")
 # Every so many videos are taken with fixed weights, and of each so many clips.
@@ -39,7 +41,7 @@ SOFTMAX = (
 FEATURE_SIZE = 32
 
 
-def _data(job: Job, settings: recipe.Scale) -> dict:
+def _data(job: Job, settings: Scale) -> dict:
     """Tuples of every pretraining, networks, layers' features, hold-outs and draws along the curriculum, easy videos."""
     data = Native(job, "ucf101", settings)
     exact = recipe_hashes("vcop-curriculum") | {"fingerprint/ucf101": data.dataset.fingerprint()}
@@ -56,10 +58,11 @@ def _tuples() -> Exact:
     for scale in recipe.SCALES:
         settings = recipe.load("vcop-curriculum", scale).settings
         length = settings.video.clip_length
+        chosen: Any
         for weights, chosen in settings.pretraining.items():
             span = clips.tuple_span(chosen.tuple_length, length, chosen.interval)
-            orders = len(order_network.orders(chosen.tuple_length))
-            found[f"tuples-of/{scale}/{weights}"] = [length, chosen.tuple_length, chosen.interval, span, orders]
+            several = len(order_network.orders(chosen.tuple_length))
+            found[f"tuples-of/{scale}/{weights}"] = [length, chosen.tuple_length, chosen.interval, span, several]
     for number in (3, 4, 5):
         orders = order_network.orders(number)
         found[f"orders/{number}-clips"] = digest(orders)
@@ -68,13 +71,13 @@ def _tuples() -> Exact:
     return found
 
 
-def _networks(settings: recipe.Scale) -> Exact:
+def _networks(settings: Scale) -> Exact:
     """Parameters of the networks of each tuple length, what learns of R3D above a frozen stage, and features of each layer."""
     import torch
     from torch import nn
 
     from suite import backbones
-    from suite.backbones.staged import STAGES
+    from suite.backbones import STAGES
     from suite.evaluation import features, finetuning
 
     found: Exact = {}
@@ -92,15 +95,14 @@ def _networks(settings: recipe.Scale) -> Exact:
                     found[f"parameters/{scale}/{name}-{weights}"] = parameters(network)
             for stage in STAGES:
                 backbone = backbones.build("r3d", chosen.width)
-                frozen = finetuning.RecognitionNetwork(
-                    backbone, nn.Linear(backbone.feature_size, 101), freeze_below=stage
-                )
+                size: int = backbone.feature_size  # type: ignore[assignment]  # by the contract of backbones
+                frozen = finetuning.RecognitionNetwork(backbone, nn.Linear(size, 101), freeze_below=stage)
                 learnt = sum(each.numel() for each in frozen.parameters() if each.requires_grad)
                 found[f"parameters/{scale}/r3d-learnt-from-{stage}"] = learnt
     return found
 
 
-def _drawn(data: Native, settings: recipe.Scale) -> Exact:
+def _drawn(data: Native, settings: Scale) -> Exact:
     """Videos that are long enough, hold-outs that follow each other, and tuples as seed 0 draws them."""
     from suite.evaluation import finetuning
 
@@ -123,14 +125,15 @@ def _drawn(data: Native, settings: recipe.Scale) -> Exact:
     return found
 
 
-def _easy(settings: recipe.Scale) -> Exact:
+def _easy(settings: Scale) -> Exact:
     """Which videos of given softmax values are easy at three thresholds, and what is drawn of the others afterwards."""
     import torch
 
     from suite.datasets import Video
     from suite.papers.vcop_curriculum import hard_samples
 
-    chosen, pretext = settings.pretraining["16-8-3-sample"], Pretext(settings, "16-8-3-sample")
+    chosen: Any = settings.pretraining["16-8-3-sample"]
+    pretext = Pretext(settings, "16-8-3-sample")
     videos = [Video(f"{index}.avi", f"{index}.avi", 0, str(index)) for index in range(len(SOFTMAX))]
     confidence = torch.tensor(SOFTMAX, dtype=torch.float64)
     recorded = hard_samples.Recorded(tuple(each.name for each in videos), confidence, confidence > 0.25)
@@ -150,7 +153,7 @@ def _easy(settings: recipe.Scale) -> Exact:
 # ---------------------------------------------------------------------------------------------------- fixed weights
 
 
-def _evaluation(job: Job, settings: recipe.Scale) -> dict:
+def _evaluation(job: Job, settings: Scale) -> dict:
     """Retrieval by each layer of R3D, and the softmax that a sample-based curriculum records, with fixed weights."""
     import numpy as np
 
@@ -158,17 +161,18 @@ def _evaluation(job: Job, settings: recipe.Scale) -> dict:
     from suite.evaluation import features
     from suite.papers.vcop_curriculum import hard_samples
 
-    exact, moving = {}, {}
+    exact: Exact = {}
+    moving: dict[str, float] = {}
     data = Native(job, "ucf101", settings)
     split = data.dataset.splits[1]
     sides = split.test[::EVERY], split.train[::EVERY]
     backbone = fix_weights(backbones.build("r3d", settings.width), WEIGHTS)
-    taken = {"clip_length": settings.video.clip_length, "crop": settings.video.crop, "clips": CLIPS}
+    taken: dict[str, Any] = {"clip_length": settings.video.clip_length, "crop": settings.video.crop, "clips": CLIPS}
     for done, layer in enumerate(LAYERS):
         job.runtime.progress(done, len(LAYERS) + 1)
         found = [features.extract(backbone, data.source, side, data.frames, pooling=layer, **taken) for side in sides]
-        flat = [side.reshape(-1, side.shape[-1]) for side in found]
-        counted = retrieved("clip", *flat, sides, settings.retrieval.top[:3])
+        queries, gallery = (side.reshape(-1, side.shape[-1]) for side in found)
+        counted = retrieved("clip", queries, gallery, sides, settings.retrieval.top[:3])
         exact |= {f"evaluation/{key}/{layer}": value for key, value in counted.items()}
         moving[f"evaluation/feature-size/{layer}"] = float(np.abs(found[0]).mean(dtype=np.float64))
 
@@ -186,7 +190,7 @@ def _evaluation(job: Job, settings: recipe.Scale) -> dict:
 # ---------------------------------------------------------------------------------------------------- questions
 
 
-def _questions(job: Job, settings: recipe.Scale) -> dict:
+def _questions(job: Job, settings: Scale) -> dict:
     """The generated questions, words and answers, what questions alone give, and a fresh network on drawn features."""
     from suite.datasets import activitynet_qa
     from suite.evaluation.question_answering.answers import most_frequent
@@ -215,7 +219,7 @@ def _questions(job: Job, settings: recipe.Scale) -> dict:
     return {"exact": exact, "near": _answering(data, listed, vocabulary, answers, settings)}
 
 
-def _answering(data: Native, listed: dict, vocabulary, answers: tuple[str, ...], settings: recipe.Scale) -> Near:
+def _answering(data: Native, listed: dict, vocabulary, answers: tuple[str, ...], settings: Scale) -> Near:
     """Losses, gradients and attention of fresh networks with and without video, on drawn features of another scale each."""
     import numpy as np
     import torch
@@ -253,7 +257,7 @@ def _answering(data: Native, listed: dict, vocabulary, answers: tuple[str, ...],
 # ---------------------------------------------------------------------------------------------------- training
 
 
-def _steps(job: Job, settings: recipe.Scale) -> dict:
+def _steps(job: Job, settings: Scale) -> dict:
     """First steps of R3D on tuples of four clips."""
     return {"near": order_steps("r3d", Native(job, "ucf101", settings), settings, "16-8-4")}
 
