@@ -150,8 +150,8 @@ def test_a_paper_without_a_slice_is_refused():
 
 
 @pytest.mark.parametrize("paper", PAPERS)
-def test_every_recipe_has_a_slice_whose_parts_come_longest_first(paper):
-    assert set(PAPERS) == set(recipe.papers())
+def test_a_slice_is_of_a_paper_with_a_recipe_and_its_parts_come_longest_first(paper):
+    assert paper in recipe.papers()
     costs = list(regression.parts(paper).values())
     assert costs == sorted(costs, reverse=True)
     assert set(regression.datasets(paper)) <= set(datasets.names())

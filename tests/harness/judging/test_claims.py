@@ -1,5 +1,6 @@
-"""Claims: those of the five papers, and how their files are read."""
+"""Claims: those of the papers, and how their files are read."""
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -28,12 +29,16 @@ CONTRADICTED = {
 }
 
 
-def test_every_claim_of_the_five_papers_is_there(all_claims):
-    per_paper = {paper: sum(claim.paper == paper for claim in all_claims) for paper in {c.paper for c in all_claims}}
-    assert per_paper == {"vcop": 27, "vcop-curriculum": 35, "skip-clip": 13, "srop": 37, "mas": 19}
-    counts = {value: sum(claim.printed_holds is value for claim in all_claims) for value in (True, False, None)}
-    assert counts == {True: 97, False: 13, None: 21}
-    assert {(claim.paper, claim.id) for claim in all_claims if claim.printed_holds is False} == CONTRADICTED
+# Counted when the papers were read: all claims, and those that the printed tables bear out, contradict, and leave open.
+COUNTED = {"vcop": 27, "vcop-curriculum": 35, "skip-clip": 13, "srop": 37, "mas": 19}
+HOLD_AS_PRINTED = {True: 97, False: 13, None: 21}
+
+
+def test_every_claim_of_the_papers_that_were_counted_is_there(all_claims):
+    counted = [claim for claim in all_claims if claim.paper in COUNTED]
+    assert Counter(claim.paper for claim in counted) == COUNTED
+    assert Counter(claim.printed_holds for claim in counted) == HOLD_AS_PRINTED
+    assert {(claim.paper, claim.id) for claim in counted if claim.printed_holds is False} == CONTRADICTED
 
 
 def test_printed_tables_bear_out_what_the_files_say(all_claims, papers):
