@@ -572,7 +572,7 @@ def test_evaluate_asks_questions_with_and_without_word_vectors(harness, tmp_path
     from harness.plan import Request
     from harness.running import door, evaluation, preparation
     from suite import backbones
-    from tests.suite.test_paper_stages import ABSENT, ASKED, fewer_questions
+    from tests.suite.stages.test_paper_stages import ABSENT, ASKED, fewer_questions
 
     root, runs, path = tmp_path / "data", tmp_path / "runs", tmp_path / "r3d.pt"
     synthetic.generate("activitynet-qa", root, {"height": 48, "width": 64, "seed": 1}, lambda done, total: None)
