@@ -351,8 +351,12 @@ def evaluate(
         ),
     ] = None,
     dataset: Annotated[
-        str, typer.Option(help="ucf101 or hmdb51; aslan, yupenn and video-qa bring their own.")
-    ] = "ucf101",
+        str | None,
+        typer.Option(
+            help="Such as ucf101 or hmdb51; by default the one that the paper pretrains on. aslan, yupenn and video-qa "
+            "bring their own."
+        ),
+    ] = None,
     name: Annotated[
         str | None,
         typer.Option(

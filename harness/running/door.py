@@ -212,6 +212,18 @@ def backbones() -> tuple[str, ...]:
     return backbones.NAMES
 
 
+def measurable(protocol: str) -> list[str]:
+    """Datasets that a protocol can be measured on: those that are about it alone, else those with labels and training lists."""
+    from suite import datasets
+
+    known = [datasets.describe(name) for name in datasets.names()]
+    own = [one.name for one in known if one.protocol == protocol]
+    trains = [
+        one for one in known if one.labelled and not one.protocol and any(train for train, _ in one.splits.values())
+    ]
+    return own or [one.name for one in trains]
+
+
 def question_types() -> tuple[str, ...]:
     """Types of the questions about videos; each has an accuracy of its own."""
     from suite.datasets import activitynet_qa

@@ -19,17 +19,13 @@ if TYPE_CHECKING:
 KEY, TITLE = "imported", "Networks from elsewhere"
 # Protocols that a network from elsewhere can be measured under.
 PROTOCOLS = ("clip-retrieval", "video-retrieval", "recognition", "aslan", "yupenn", "video-qa")
-# Protocols that are about one dataset.
-ABOUT = {"aslan": "aslan", "yupenn": "yupenn", "video-qa": "activitynet-qa"}
-# Datasets with labels and a training list, for the others.
-LABELLED = ("ucf101", "hmdb51")
 
 
 def as_paper(
     checkpoint: Path | None,
     backbone: str,
     protocol: str,
-    dataset: str,
+    dataset: str | None,
     splits: tuple[int, ...],
     recipe: "Recipe",
     label: str | None = None,
@@ -37,6 +33,7 @@ def as_paper(
     """One protocol on a network with the weights of a checkpoint, or random ones, as a table without printed numbers.
 
     The row's id is that of the file's content, so that two files of one name are two rows, and one file of two names is one;
+    dataset: by default the one that the recipe pretrains on, where the protocol can be measured on it.
     label: what reports call it, else the file's or the network's name. Raises UsageError.
     """
     if protocol not in PROTOCOLS:
@@ -45,10 +42,12 @@ def as_paper(
         raise UsageError(
             f"--backbone {backbone}: choose one of {', '.join(names)}; or name torchvision:NAME or package.module:factory"
         )
-    if protocol in ABOUT:
-        dataset, splits = ABOUT[protocol], (1,)
-    elif dataset not in LABELLED:
-        raise UsageError(f"--dataset {dataset}: choose one of {', '.join(LABELLED)}")
+    measurable = door.measurable(protocol)
+    if dataset is None:
+        usual = next(iter(recipe.settings.pretraining.values())).dataset
+        dataset = usual if usual in measurable else measurable[0]
+    if dataset not in measurable:
+        raise UsageError(f"--dataset {dataset}: {protocol} is measured on one of {', '.join(measurable)}")
     # A network's name as a part of a file's.
     row: dict[str, Any] = {
         "id": f"{re.sub('[^A-Za-z0-9-]+', '-', backbone)}-random",

@@ -18,7 +18,7 @@ def fully_connected(backbone: nn.Module, outputs: int) -> nn.Sequential:
     A branch of the pretext network, and at fine-tuning the classifier that is put anew on the convolutions (Sec. 4.1).
     """
     size: int = backbone.feature_size  # type: ignore[assignment]  # by the contract of backbones
-    width = backbone.width if isinstance(backbone, C3D5) else size // 8
+    width = backbone.width if isinstance(backbone, C3D5) else max(size // 8, 1)
     hidden = INPUTS[1] * width // 64
     layers = [nn.Linear(size, hidden), nn.Linear(hidden, hidden), nn.Linear(hidden, outputs)]
     for layer, full, std, bias in zip(layers, INPUTS, STD, BIAS, strict=True):

@@ -135,7 +135,8 @@ def stated(given: object, by: str) -> NetworkInput:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "it"
-        raise InputError(f"{by}: its input: {where}: {first['msg']}; mend it") from None
+        what = str(first["ctx"]["error"]) if first["type"] == "value_error" else first["msg"]
+        raise InputError(f"{by}: its input: {where}: {what}; mend it") from None
 
 
 def _ordinal(number: int) -> str:
