@@ -37,7 +37,7 @@ def build(
 
 
 def _refuse_unknown(paper: Paper, suite: Suite, asked: Request) -> None:
-    """Raise UsageError for a row that is asked for and not there, and for a backbone that nobody knows."""
+    """Raise UsageError for a row that is asked for and not there, and for a backbone or a protocol that nobody knows."""
     known_rows = {row.id for table in paper.tables_and_figures for row in table.rows}
     for name in asked.rows:
         if name not in known_rows:
@@ -48,6 +48,12 @@ def _refuse_unknown(paper: Paper, suite: Suite, asked: Request) -> None:
                 raise UsageError(
                     f"{paper.key} {table.id} row {row.id}: unknown backbone {row.backbone!r}; "
                     f"choose one of {', '.join(suite.networks)}"
+                )
+        for cell in table.cells():
+            if cell.source == "own" and cell.protocol not in (protocols.TOLD, *protocols.all_of(suite.pretrainings)):
+                raise UsageError(
+                    f"{paper.key} {table.id} column {cell.column}: unknown protocol {cell.protocol!r}; choose one of "
+                    f"{', '.join(protocols.all_of(suite.pretrainings))}, or name a pretraining's task that has such a score"
                 )
 
 

@@ -24,6 +24,8 @@ PROTOCOLS: dict[str, Planner] = {
     "video-qa": questions.question_answering,
     "cost": cost.cost,
 }
+# What papers tell of their tasks in other ways, and nobody runs.
+TOLD = "pretext"
 # Those that train with labels whatever the weights.
 TRAINING = ("recognition", "finetuning-curve", "video-qa")
 
@@ -33,9 +35,15 @@ def planner(protocol: str) -> Planner:
     return PROTOCOLS.get(protocol, pretexts.score)
 
 
+def all_of(pretrainings: dict[str, Pretraining]) -> tuple[str, ...]:
+    """The protocols that can be turned into stages under these pretrainings: the scores of their tasks, and the usual ones."""
+    scores = dict.fromkeys(protocol for pretraining in pretrainings.values() for protocol in pretraining.scores)
+    return (*scores, *PROTOCOLS)
+
+
 def known(protocol: str, pretrainings: dict[str, Pretraining]) -> bool:
     """Whether a protocol can be turned into stages under these pretrainings."""
-    return protocol in PROTOCOLS or any(protocol in pretraining.scores for pretraining in pretrainings.values())
+    return protocol in all_of(pretrainings)
 
 
 def about_pretext(protocol: str) -> bool:

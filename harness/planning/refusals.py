@@ -13,7 +13,7 @@ def reason(context: Context, table: Table, cell: Cell, unusable: dict[str, str])
     pretrainings = context.suite.pretrainings
     if not request.asked_for(cell, pretrainings, context.request):
         if cell.source == "own" and not protocols.known(cell.protocol, pretrainings):
-            return f"protocol {cell.protocol} has no runner: no pretraining of the recipe has such a score"
+            return f"protocol {cell.protocol} has no runner"
         return ""
     if request.left_for_later(cell, table, context.settings, context.request):
         return "not among the rows that this scale runs by default; --all runs it"
