@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import cli, tables
+from harness import cli, commands, tables
 from harness.records import Store
 from suite import recipe
 from tests.harness import results
@@ -204,7 +204,7 @@ def made(tmp_path_factory) -> Path:
         (folder / name).mkdir(parents=True)
     os.mkfifo(folder / "piped/vcop/one.json")
     (folder / "spoilt/vcop/one.json").write_text("{", encoding="utf-8")
-    vcop = tables.load(cli.TABLES)["vcop"]
+    vcop = tables.load(commands.TABLES)["vcop"]
     for record in results.records(vcop, tables=("table1",), seeds=1):
         path = Store(folder / "records").add(record)
     shutil.copyfile(path, folder / "misplaced/vcop/one.json")
@@ -342,9 +342,9 @@ TABLES = [
 
 @pytest.mark.parametrize(("command", "name", "spoil", "words"), TABLES, ids=[f"{row[0]} {row[3]}" for row in TABLES])
 def test_tables_that_are_none_are_one_line(made, tmp_path, monkeypatch, command, name, spoil, words):
-    folder = Path(shutil.copytree(cli.TABLES, tmp_path / "reference_tables"))
+    folder = Path(shutil.copytree(commands.TABLES, tmp_path / "reference_tables"))
     spoil(folder / name)
-    monkeypatch.setattr(cli, "TABLES", folder)
+    monkeypatch.setattr(commands, "TABLES", folder)
     code, _, err = called(command, made)
     refused(code, err, 2, words)
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from harness import __version__, cli
+from harness.commands import TABLES
 from harness.records import Store
 from suite.datasets import synthetic
 
@@ -90,7 +91,7 @@ def test_commands_work_from_any_folder(tmp_path):
 def printed_numbers() -> dict[str, int]:
     """How many numbers the tables of each paper print, counted in the files themselves."""
     found = {}
-    for path in cli.TABLES.glob("*.toml"):
+    for path in TABLES.glob("*.toml"):
         tables = tomllib.loads(path.read_text(encoding="utf-8")).get("table", [])
         values = [value for table in tables for row in table.get("rows", []) for value in row["values"]]
         found[path.stem] = sum(value == value for value in values)
@@ -135,7 +136,7 @@ def store(tmp_path):
     from harness import tables
     from tests.harness import results
 
-    vcop, folder = tables.load(cli.TABLES)["vcop"], Store(tmp_path / "records")
+    vcop, folder = tables.load(TABLES)["vcop"], Store(tmp_path / "records")
     for scale, scope, data, options in (
         ("tiny", "synthetic", "a", {"tables": ("table1", "table2", "table4"), "seeds": 1}),
         ("tiny", "subset", "b", {"tables": ("table2",), "datasets": ("ucf101",), "seeds": 1}),
@@ -283,7 +284,7 @@ def test_a_run_under_other_settings_is_kept_apart(harness, made, tmp_path, monke
     code, out, _ = harness("compare", "vcop", "--scale", "tiny", "--records", runs / "records")
     assert code == 0
     assert "asked for otherwise: video.crop = 24 instead of 32" in out
-    monkeypatch.setattr(cli, "REPORTS", runs / "reports")
+    monkeypatch.setattr("harness.commands.REPORTS", runs / "reports")
     shutil.move(runs / "records", runs / "reports/records")
     for check in ((), ("--check",)):
         fails(
@@ -634,7 +635,7 @@ def test_word_vectors_are_part_of_what_a_stage_is(tmp_path):
     from harness.plan import Request
     from harness.running import preparation
 
-    paper = tables.load(cli.TABLES)["vcop-curriculum"]
+    paper = tables.load(TABLES)["vcop-curriculum"]
     request = Request(tables=("table6",), rows=("r3d_ssvcop",))
 
     def keys(glove: Path | None) -> dict[str, set[str]]:
@@ -666,7 +667,7 @@ def outside(tmp_path, monkeypatch):
     monkeypatch.setenv("VIDEO_SSL_PAPERS", "")
     folder = tmp_path / "outside"
     (folder / "order_again").mkdir(parents=True)
-    whole = (cli.TABLES / "vcop.toml").read_text(encoding="utf-8")
+    whole = (TABLES / "vcop.toml").read_text(encoding="utf-8")
     (folder / "order_again/tables.toml").write_text(
         whole.replace('key = "vcop"', 'key = "order-again"'), encoding="utf-8"
     )
@@ -674,7 +675,7 @@ def outside(tmp_path, monkeypatch):
     (folder / "order_again/recipe.toml").write_text(
         recipe.replace('key = "vcop"', 'key = "order-again"'), encoding="utf-8"
     )
-    claims = (cli.TABLES / "claims/vcop.toml").read_text(encoding="utf-8")
+    claims = (TABLES / "claims/vcop.toml").read_text(encoding="utf-8")
     (folder / "order_again/claims.toml").write_text(
         claims.replace('"vcop"', '"order-again"').replace('"vcop.', '"order-again.'), encoding="utf-8"
     )

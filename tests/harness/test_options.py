@@ -1,6 +1,7 @@
 """What the words of options may be, and the options that commands share."""
 
 import inspect
+from dataclasses import fields
 from typing import Annotated
 
 import pytest
@@ -91,23 +92,14 @@ def options_of(command) -> list[str]:
 
 
 def test_fields_stand_where_the_parameter_stood():
-    @options.shared(without=("workers", "records", "glove"))
+    left_out = ("workers", "records", "glove")
+
+    @options.shared(without=left_out)
     def command(paper: str, given: Given, last: int = 3) -> None:
         """Nothing."""
 
-    shown = [
-        "scale",
-        "data_root",
-        "datasets",
-        "tables",
-        "rows",
-        "everything",
-        "seeds",
-        "device",
-        "runs",
-        "skip_unreadable",
-        "changes",
-    ]
+    shown = [field.name for field in fields(Given) if field.name not in left_out]
+    assert {"scale", "seeds", "runs"} < set(shown)
     assert options_of(command) == ["paper", *shown, "last"]
 
 

@@ -11,9 +11,10 @@ from xml.etree import ElementTree
 import pytest
 from pydantic import ValidationError
 
-from harness import cli, tables
+from harness import tables
+from harness.commands import TABLES
 from harness.records import Record, Store
-from harness.reporting import html, latex, markdown, report, summary
+from harness.reporting import html, latex, markdown, report, terminal
 from harness.words import one_line, printable, seen
 from tests.harness import results
 from tests.harness.test_bad_inputs import called
@@ -125,7 +126,7 @@ def test_a_terminal_sees_letters_alone(payload):
     assert all(line.isprintable() for line in shown.split("\n"))
     assert shown.count("\n") == payload.count("\n") + 1
     # In a table a cell is on one line, whatever is in it.
-    assert len(seen(summary.grid([[payload, 1], ["x", None]], ["A", "B"])).split("\n")) == 4
+    assert len(seen(terminal.grid([[payload, 1], ["x", None]], ["A", "B"])).split("\n")) == 4
 
 
 def test_names_of_folders_are_no_commands_of_a_terminal(tmp_path):
@@ -308,8 +309,8 @@ def test_a_record_that_the_schema_takes_makes_a_report(tmp_path, monkeypatch, ch
     (folder / "claims").mkdir(parents=True)
     for key in ("vcop-curriculum", "skip-clip"):
         for name in (f"{key}.toml", f"claims/{key}.toml"):
-            shutil.copyfile(cli.TABLES / name, folder / name)
-    monkeypatch.setattr(cli, "TABLES", folder)
+            shutil.copyfile(TABLES / name, folder / name)
+    monkeypatch.setattr("harness.commands.TABLES", folder)
     store = Store(tmp_path / "records")
     for paper in tables.load(folder).values():
         drawn = [table.id for table in paper.tables_and_figures if DRAWN & {c.protocol for c in table.cells()}]

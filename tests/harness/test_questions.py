@@ -11,7 +11,7 @@ import pytest
 from harness import tables
 from harness.judging.compare import judge
 from harness.records import Outcomes, Record
-from harness.reporting import pages, summary
+from harness.reporting import pages, terminal
 from harness.reporting.sections import sections
 from harness.running import recording
 from suite import recipe, stages
@@ -250,7 +250,7 @@ def test_the_share_of_words_with_a_vector_is_shown_wherever_results_are(world, t
     none = f"The {len(set(spoken))} words of the training questions are learnt from random vectors"
     for one, expected, other in ((given, said, none), (learnt, none, said)):
         page = pages.page(sections(PAPER, [one]), [[]], lambda record, name: None)
-        evaluated = summary.of_evaluation([one], [*TYPES, "all"])
+        evaluated = terminal.of_evaluation([one], [*TYPES, "all"])
         for text in (page, evaluated):
             assert text.count(expected) == 1
             assert other not in text
@@ -259,7 +259,7 @@ def test_the_share_of_words_with_a_vector_is_shown_wherever_results_are(world, t
 
 def test_an_evaluation_is_printed_beside_what_knows_no_video(world):
     made = record(world.run("video-qa", world.inputs())[1])
-    shown = summary.of_evaluation([made], ["motion", "all", "nothing"]).splitlines()
+    shown = terminal.of_evaluation([made], ["motion", "all", "nothing"]).splitlines()
     values = {line.split("  ")[0]: line.split()[-5:-2] for line in shown[2:6]}
     assert values["activitynet-qa"] == [f"{made.scores[name]:.2f}" for name in ("motion", "all")] + ["–"]
     assert values["question alone"] == [f"{made.scores[f'question_only_{name}']:.2f}" for name in ("motion", "all")] + [
@@ -268,7 +268,7 @@ def test_an_evaluation_is_printed_beside_what_knows_no_video(world):
     assert len(values) == 4
     # Other protocols have nothing beside them.
     other = made.model_copy(update={"scores": {"all": 50.0}, "counts": {"total": 4}})
-    assert len(summary.of_evaluation([other], ["all"]).splitlines()) == 3
+    assert len(terminal.of_evaluation([other], ["all"]).splitlines()) == 3
 
 
 @pytest.mark.parametrize("kind", ["question-baseline", "video-qa"])

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness import cli
+from harness.commands import running
 from harness.errors import UsageError
 from harness.judging import golden
 from harness.running import door
@@ -317,14 +317,14 @@ def test_the_command_refuses_an_empty_reason_before_it_computes(tmp_path):
 def test_the_regression_command_prints_what_fails_and_exits_1(tables, monkeypatch, capsys):
     # The slice itself takes minutes: its numbers are put in here, `tox -e regression` computes them.
     found = results()
-    monkeypatch.setattr(cli, "TABLES", tables)
+    monkeypatch.setattr("harness.commands.TABLES", tables)
     monkeypatch.setattr("harness.running.regression.results", lambda paper, runs: found)
-    monkeypatch.setattr(cli, "_paper", lambda key: None)
-    assert cli.run_regression(runs=tables / "runs") == 0
+    monkeypatch.setattr(running, "paper_of", lambda key: None)
+    assert running.run_regression(runs=tables / "runs") == 0
     assert capsys.readouterr().out.endswith("vcop: 8 golden numbers hold, 0 do not\n")
     del found["exact"]["counts/ucf101/decoded"]
     found["near"]["first-step-loss/r3d"]["value"] = math.nan
-    assert cli.run_regression("vcop", tables / "runs") == 1
+    assert running.run_regression("vcop", tables / "runs") == 1
     out = capsys.readouterr().out
     assert "FAILS  vcop exact/counts/ucf101/decoded: its result is missing\n" in out
     assert "FAILS  vcop near/first-step-loss/r3d: nan" in out
@@ -334,17 +334,17 @@ def test_the_regression_command_prints_what_fails_and_exits_1(tables, monkeypatc
 def test_a_paper_without_golden_numbers_is_refused_by_name_and_left_out_otherwise(tables, monkeypatch, capsys):
     asked = []
     monkeypatch.setattr("harness.running.regression.results", lambda paper, runs: asked.append(paper) or results())
-    monkeypatch.setattr(cli, "TABLES", tables)
-    monkeypatch.setattr(cli, "_paper", lambda key: None)
+    monkeypatch.setattr("harness.commands.TABLES", tables)
+    monkeypatch.setattr(running, "paper_of", lambda key: None)
     assert "mas" in door.papers_with_recipe()
-    assert cli.run_regression(runs=tables / "runs") == 0
+    assert running.run_regression(runs=tables / "runs") == 0
     assert asked == ["vcop"]
     with pytest.raises(UsageError, match=r"mas\.toml: no golden numbers; write them with .*bless mas"):
-        cli.run_regression("mas", tables / "runs")
+        running.run_regression("mas", tables / "runs")
     assert asked == ["vcop"]
 
 
 def test_no_golden_numbers_at_all_are_no_success(tmp_path, monkeypatch):
-    monkeypatch.setattr(cli, "TABLES", tmp_path)
+    monkeypatch.setattr("harness.commands.TABLES", tmp_path)
     with pytest.raises(UsageError, match="no golden numbers"):
-        cli.run_regression(runs=tmp_path / "runs")
+        running.run_regression(runs=tmp_path / "runs")

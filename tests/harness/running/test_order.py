@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from harness import plan
-from harness.cli import TABLES
+from harness.commands import TABLES
 from harness.errors import StageError, UsageError
 from harness.plan import Plan, Stage
 from harness.records import Record, Store

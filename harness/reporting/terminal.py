@@ -1,4 +1,4 @@
-"""What was printed, and what a run measured, as plain tables for the terminal."""
+"""What was printed, planned and measured, as plain tables for the terminal."""
 
 import math
 from collections import Counter
