@@ -20,6 +20,7 @@ from suite import checkpoints, training
 from suite.errors import DamagedError, InputError, SampleError, TrainingError
 from suite.seeding import generator, seed_everything
 from suite.settings import Optimisation
+from tests.suite.sampling import Stopped, stop_at
 
 ROOT = Path(__file__).parents[2]
 
@@ -368,21 +369,13 @@ class Peaked(Line):
         return super().outcome(inputs, target)._replace(correct=torch.tensor(self.RIGHT[epoch]))
 
 
-class Stopped(Exception):
-    """Ends a run as a signal would, but in this process."""
-
-
 def peaked(folder: Path, keep: str, stop: int | None = None) -> dict:
     """Five epochs of that network, stopped before the checkpoint of a step if one is named."""
     folder.mkdir(exist_ok=True)
     settings = {"batch": 4, "epochs": 5, "learning_rate": 0.1, "weight_decay": 0.0, "precision": "fp32", "keep": keep}
 
-    def progress(done, total):
-        if done == stop:
-            raise Stopped
-
     parts = Peaked(), Points(4), Points(4), Optimisation(**settings), folder
-    return training.fit(*parts, seed=0, device="cpu", checkpoint_seconds=0.0, progress=progress)
+    return training.fit(*parts, seed=0, device="cpu", checkpoint_seconds=0.0, progress=stop_at(stop))
 
 
 @pytest.mark.parametrize(("keep", "epoch"), [("best", 4), ("best-accuracy", 1), ("last", 4)])

@@ -13,6 +13,7 @@ from suite.datasets.activitynet_qa import TYPES, Question
 from suite.datasets.synthetic import questions
 from suite.errors import InputError
 from suite.video import decode
+from tests.suite.sampling import Stopped, stop_at
 
 
 def quiet(done: int, total: int) -> None:
@@ -214,14 +215,7 @@ def test_settings(tmp_path, probes_root):
 
 
 def test_half_written_data_do_not_load(tmp_path):
-    class Killed(Exception):
-        pass
-
-    def kill(done: int, total: int) -> None:
-        if done == 5:
-            raise Killed
-
-    with pytest.raises(Killed):
-        synthetic.generate("activitynet-qa", tmp_path, {}, kill)
+    with pytest.raises(Stopped):
+        synthetic.generate("activitynet-qa", tmp_path, {}, stop_at(5))
     with pytest.raises(InputError, match=r"train_q\.json: cannot be read"):
         datasets.load("activitynet-qa", tmp_path)

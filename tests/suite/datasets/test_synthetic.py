@@ -20,6 +20,7 @@ from suite.datasets import aslan, synthetic
 from suite.datasets.synthetic import actions, drawing, pairs, ucf101
 from suite.errors import InputError
 from suite.video import decode, transforms
+from tests.suite.sampling import Stopped, stop_at
 
 
 def quiet(done: int, total: int) -> None:
@@ -160,15 +161,8 @@ def test_no_single_frame_gives_the_class_away(synthetic_root):
 
 
 def test_a_half_written_root_does_not_load(tmp_path):
-    class Killed(Exception):
-        pass
-
-    def kill(done: int, total: int) -> None:
-        if done == 20:
-            raise Killed
-
-    with pytest.raises(Killed):
-        synthetic.generate("ucf101", tmp_path, {}, kill)
+    with pytest.raises(Stopped):
+        synthetic.generate("ucf101", tmp_path, {}, stop_at(20))
     with pytest.raises(InputError):
         datasets.load("ucf101", tmp_path)
     assert (tmp_path / "SYNTHETIC.json").exists(), "and is never taken for real data"

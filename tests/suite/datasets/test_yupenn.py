@@ -11,6 +11,7 @@ from suite import datasets
 from suite.datasets import synthetic
 from suite.errors import InputError
 from suite.video import decode
+from tests.suite.sampling import Stopped, stop_at
 
 
 def write(root: Path, **classes: list[str]) -> Path:
@@ -130,15 +131,8 @@ def test_scenes_move_as_their_names_say(probes_root):
 
 
 def test_half_written_scenes_do_not_load_and_others_are_not_touched(tmp_path):
-    class Killed(Exception):
-        pass
-
-    def kill(done: int, total: int) -> None:
-        if done == 20:
-            raise Killed
-
-    with pytest.raises(Killed):
-        synthetic.generate("yupenn", tmp_path, {}, kill)
+    with pytest.raises(Stopped):
+        synthetic.generate("yupenn", tmp_path, {}, stop_at(20))
     assert not datasets.present("yupenn", tmp_path)
     with pytest.raises(InputError, match="YUPENN: no such folder"):
         datasets.load("yupenn", tmp_path)

@@ -13,15 +13,11 @@ from suite.backbones.c3d5 import C3D5
 from suite.errors import InputError, SampleError
 from suite.evaluation import features, recognition, scenes, similarity
 from suite.video import clips, decode, store, transforms
+from tests.suite.sampling import Named, noise
 
 # Frames of the videos; the second is shorter than a clip.
 LENGTHS = {"a": 20, "b": 5, "c": 40, "d": 8, "e": 9}
 SETTINGS = {"clip_length": 8, "clips": 3, "crop": 32}
-
-
-@dataclass(frozen=True)
-class Named:
-    name: str
 
 
 @dataclass(frozen=True)
@@ -35,10 +31,7 @@ VIDEOS = [Named(name) for name in LENGTHS]
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("store")
-    drawn = np.random.default_rng(0)
-    store.write(folder, ((name, drawn.integers(0, 256, (n, 36, 41, 3), np.uint8)) for name, n in LENGTHS.items()))
-    return store.FrameStore(folder)
+    return noise(tmp_path_factory.mktemp("store"), LENGTHS)
 
 
 @pytest.fixture(scope="module")

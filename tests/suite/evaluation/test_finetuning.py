@@ -14,6 +14,7 @@ from suite.backbones.staged import STAGES
 from suite.evaluation import finetuning
 from suite.settings import Optimisation
 from suite.video import store, transforms
+from tests.suite.sampling import noise
 
 LENGTHS = {f"v{index}": 6 + index for index in range(9)}
 # One more batch in every epoch than an epoch can fill, so that a last, smaller batch is trained on too.
@@ -34,10 +35,7 @@ def recognition(backbone: nn.Module, freeze_below: str = "conv1") -> finetuning.
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("store")
-    drawn = np.random.default_rng(0)
-    store.write(folder, ((name, drawn.integers(0, 256, (n, 36, 41, 3), np.uint8)) for name, n in LENGTHS.items()))
-    return store.FrameStore(folder)
+    return noise(tmp_path_factory.mktemp("store"), LENGTHS)
 
 
 def fine_tuned(source, folder, backbone: str, freeze_below: str) -> tuple[dict, dict, finetuning.RecognitionNetwork]:

@@ -1,7 +1,5 @@
 """Order accuracy equals a slow reference, whatever the batches and workers."""
 
-from dataclasses import dataclass
-
 import numpy as np
 import pytest
 import torch
@@ -12,23 +10,15 @@ from suite import backbones
 from suite.errors import InputError
 from suite.evaluation import order
 from suite.papers.vcop import order_network
-from suite.video import store
+from tests.suite.sampling import Named, noise
 
 LENGTHS = {f"v{index}": 16 + index for index in range(7)}
 SPAN = {"clip_length": 4, "tuple_length": 3, "interval": 2}
 
 
-@dataclass(frozen=True)
-class Named:
-    name: str
-
-
 @pytest.fixture(scope="module")
 def source(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("store")
-    drawn = np.random.default_rng(0)
-    store.write(folder, ((name, drawn.integers(0, 256, (n, 36, 41, 3), np.uint8)) for name, n in LENGTHS.items()))
-    return store.FrameStore(folder)
+    return noise(tmp_path_factory.mktemp("store"), LENGTHS)
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,7 @@ from suite.evaluation.question_answering.answers import answer, by_type, most_fr
 from suite.evaluation.question_answering.network import QuestionItems
 from suite.evaluation.question_answering.vocabulary import PADDING
 from tests.suite.evaluation.question_answering.asked import World, question, rows, world
+from tests.suite.sampling import Stopped, stop_at
 
 
 def test_the_answer_in_one_clip_is_found_and_looked_at(learnt):
@@ -45,20 +46,12 @@ def test_what_is_frozen_does_not_move(tmp_path):
     assert {"mean", "factor"}.isdisjoint(dict(small.network.named_parameters()))
 
 
-class Stopped(Exception):
-    """A run that ends early."""
-
-
 @pytest.mark.parametrize("at", [1, 7, 12])
 def test_a_run_that_was_stopped_ends_with_the_bits_of_one_that_was_not(tmp_path, at):
-    def stop(done, total):
-        if done == at:
-            raise Stopped
-
     # 40 videos of 4 questions in batches of 32: 5 steps an epoch, with dropout drawn in each.
     whole = World(videos=40, dropout=0.4).fit(tmp_path / "whole", epochs=3)
     with pytest.raises(Stopped):
-        World(videos=40, dropout=0.4).fit(tmp_path / "again", epochs=3, checkpoint_seconds=0.0, progress=stop)
+        World(videos=40, dropout=0.4).fit(tmp_path / "again", epochs=3, checkpoint_seconds=0.0, progress=stop_at(at))
     torch.manual_seed(99)
     assert World(videos=40, dropout=0.4).fit(tmp_path / "again", epochs=3) == whole
     for name in ("best.safetensors", "last.safetensors"):

@@ -1,7 +1,6 @@
 """The pretext task of MAS: which clips it shows, what flow goes with them, and the network that regresses the labels."""
 
 import pickle
-from dataclasses import dataclass
 
 import pytest
 import torch
@@ -15,14 +14,10 @@ from suite.papers.mas import statistics, statistics_network, statistics_regressi
 from suite.seeding import generator
 from suite.settings import Optimisation
 from suite.training import fit
+from tests.suite.sampling import Named
 
 LENGTHS = {"short.avi": 7, "one.avi": 8, "more.avi": 21}
 VIDEO = {"clip_length": 8, "crop": 16, "resize": (20, 24), "pixels": "rgb-mean"}
-
-
-@dataclass(frozen=True)
-class Named:
-    name: str
 
 
 VIDEOS = [Named(name) for name in LENGTHS]

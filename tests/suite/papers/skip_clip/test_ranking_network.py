@@ -3,7 +3,6 @@
 import itertools
 import math
 from collections import Counter
-from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -20,14 +19,10 @@ from suite.seeding import generator
 from suite.settings import Optimisation
 from suite.training import fit
 from suite.video import decode, transforms
+from tests.suite.sampling import Named, all_alike, whole_and_resumed
 
 PAPER = Layout(16, 8, 4, 1)
 LAYOUTS = st.builds(Layout, st.integers(1, 16), st.integers(1, 10), st.integers(1, 6), st.integers(1, 5))
-
-
-@dataclass(frozen=True)
-class Named:
-    name: str
 
 
 class Numbered:
@@ -88,11 +83,9 @@ def test_no_time_and_no_direction_is_preferred():
     drawn = [ranking_network.drawn_indices(generator(7, n), 52, PAPER, training=True)[0] for n in range(3000)]
     starts = Counter(min(context) if context[0] < context[-1] else 51 - max(context) for context in drawn)
     backwards = Counter(context[0] > context[-1] for context in drawn)
-    # Five starts fit. Five standard deviations of a binomial count.
-    for counts, classes in ((starts, 5), (backwards, 2)):
-        assert len(counts) == classes
-        spread = math.sqrt(3000 * (1 / classes) * (1 - 1 / classes))
-        assert all(abs(count - 3000 / classes) < 5 * spread for count in counts.values())
+    # Five starts fit.
+    assert all_alike(starts, 5)
+    assert all_alike(backwards, 2)
 
 
 def test_videos_shorter_than_the_span_are_left_out():
@@ -515,32 +508,15 @@ def test_scores_fall_with_every_target_of_every_clip_in_constant_motion(tmp_path
     assert after.monotone() == [True] * 12
 
 
-class Killed(Exception):
-    pass
-
-
 def test_a_killed_run_ends_as_one_never_killed(tmp_path):
     optimisation = Optimisation(batch=4, epochs=2, **ADAM)
 
-    def run(folder, stop=None):
+    def build():
         torch.manual_seed(0)
-        network = a_network(width=1)
+        return a_network(width=1)
 
-        def progress(done, total):
-            if done == stop:
-                raise Killed
-
-        folder.mkdir(exist_ok=True)
-        options = {"seed": 0, "device": "cpu", "checkpoint_seconds": 0.0, "progress": progress}
-        result = fit(
-            network, drifting(range(10), True), drifting(range(10, 13), False), optimisation, folder, **options
-        )
-        return network.state_dict(), result
-
-    whole, first = run(tmp_path / "whole")
-    with pytest.raises(Killed):
-        run(tmp_path / "killed", stop=4)
-    resumed, second = run(tmp_path / "killed")
+    data = drifting(range(10), True), drifting(range(10, 13), False)
+    (whole, first), (resumed, second) = whole_and_resumed(tmp_path, build, *data, optimisation)
     assert all(torch.equal(tensor, resumed[name]) for name, tensor in whole.items())
     assert first["curves"] == second["curves"]
     assert {"train_rank_loss", "train_rotation_loss", "validation_ranking_accuracy"} <= set(first["curves"])

@@ -5,7 +5,6 @@ import itertools
 import math
 import re
 from collections import Counter
-from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -28,14 +27,10 @@ from suite.seeding import generator
 from suite.settings import Optimisation
 from suite.training import fit
 from suite.video import transforms
+from tests.suite.sampling import Named, whole_and_resumed
 
 PAPER = {"clip_length": 16, "segments": 3, "shortest": 3, "max_rate": 8}
 TINY = {"clip_length": 8, "segments": 3, "shortest": 2, "max_rate": 4}
-
-
-@dataclass(frozen=True)
-class Named:
-    name: str
 
 
 class Numbered:
@@ -800,31 +795,11 @@ def test_order_and_rates_are_learnt(tmp_path):
     assert np.mean(after.rate_errors) < 0.9 * np.mean(after.constant_rate_errors)
 
 
-class Killed(Exception):
-    pass
-
-
 def test_a_killed_run_ends_as_one_never_killed(tmp_path):
     optimisation = Optimisation(batch=4, epochs=2, learning_rate=1e-3, **ADAM)
 
-    def run(folder, stop=None):
-        network = with_views(queue=8)
-
-        def progress(done, total):
-            if done == stop:
-                raise Killed
-
-        folder.mkdir(exist_ok=True)
-        options = {"seed": 0, "device": "cpu", "checkpoint_seconds": 0.0, "progress": progress}
-        result = fit(
-            network, crossing(range(10), True), crossing(range(10, 13), False), optimisation, folder, **options
-        )
-        return network.state_dict(), result
-
-    whole, first = run(tmp_path / "whole")
-    with pytest.raises(Killed):
-        run(tmp_path / "killed", stop=4)
-    resumed, second = run(tmp_path / "killed")
+    data = crossing(range(10), True), crossing(range(10, 13), False)
+    (whole, first), (resumed, second) = whole_and_resumed(tmp_path, lambda: with_views(queue=8), *data, optimisation)
     # Two epochs of 4, 4 and 2 keys: the queue of 8 has gone around.
     assert int(whole["oldest"]) == 20 % 8
     assert all(torch.equal(tensor, resumed[name]) for name, tensor in whole.items())

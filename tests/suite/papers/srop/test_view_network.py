@@ -1,7 +1,6 @@
 """View synthesis: where warping looks, what each loss is, whom it teaches, and that views move but look otherwise."""
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -22,15 +21,11 @@ from suite.settings import Optimisation
 from suite.training import fit
 from suite.video import flow as video_flow
 from suite.video import transforms
+from tests.suite.sampling import Named, whole_and_resumed
 
 PRETRAINING = {"segments": 2, "shortest": 2, "max_rate": 2, "jitter": 0.4, "flip": True}
 PRETRAINING |= {"channels": 4, "latent": 3, "info_min": "words"}
 VIDEO = {"clip_length": 4, "resize": (20, 26), "crop": 16, "pixels": "unit"}
-
-
-@dataclass(frozen=True)
-class Named:
-    name: str
 
 
 class Crossing:
@@ -461,29 +456,10 @@ def test_views_move_as_clips_do_and_look_otherwise(tmp_path):
     assert photometric[-1] < 0.9 * photometric[0]
 
 
-class Killed(Exception):
-    pass
-
-
 def test_a_killed_run_ends_as_one_never_killed(tmp_path):
     optimisation = Optimisation(batch=4, epochs=2, **ADAM)
-
-    def run(folder, stop=None):
-        network = a_network()
-
-        def progress(done, total):
-            if done == stop:
-                raise Killed
-
-        folder.mkdir(exist_ok=True)
-        options = {"seed": 0, "device": "cpu", "checkpoint_seconds": 0.0, "progress": progress}
-        result = fit(network, crossing(10), crossing(3, False), optimisation, folder, **options)
-        return network.state_dict(), result
-
-    whole, first = run(tmp_path / "whole")
-    with pytest.raises(Killed):
-        run(tmp_path / "killed", stop=4)
-    resumed, second = run(tmp_path / "killed")
+    data = crossing(10), crossing(3, False)
+    (whole, first), (resumed, second) = whole_and_resumed(tmp_path, a_network, *data, optimisation)
     assert all(torch.equal(tensor, resumed[name]) for name, tensor in whole.items())
     assert first["curves"] == second["curves"]
     assert {"train_photometric", "train_kl", "train_info_max", "validation_view_similarity"} <= set(first["curves"])

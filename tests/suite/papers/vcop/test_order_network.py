@@ -1,8 +1,6 @@
 """Clip order prediction: what a tuple is, which class its order has, and the head that reads it."""
 
-import math
 from collections import Counter
-from dataclasses import dataclass
 
 import pytest
 import torch
@@ -11,11 +9,7 @@ from hypothesis import strategies as st
 
 from suite import backbones
 from suite.papers.vcop import clip_order, order_network
-
-
-@dataclass(frozen=True)
-class Named:
-    name: str
+from tests.suite.sampling import Named, all_alike
 
 
 class Numbered:
@@ -105,11 +99,9 @@ def test_no_order_and_no_start_is_preferred():
     items = [drawn[epoch, 0] for epoch in range(3000)]
     orders = Counter(target for _, target in items)
     starts = Counter(int(clips[..., 0].min()) for clips, _ in items)
-    # A span of 16 of 23 frames leaves eight starts. Five standard deviations of a binomial count.
-    for counts, classes in ((orders, 6), (starts, 8)):
-        assert len(counts) == classes
-        spread = math.sqrt(3000 * (1 / classes) * (1 - 1 / classes))
-        assert all(abs(count - 3000 / classes) < 5 * spread for count in counts.values())
+    # A span of 16 of 23 frames leaves eight starts.
+    assert all_alike(orders, 6)
+    assert all_alike(starts, 8)
 
 
 def test_videos_shorter_than_the_span_are_left_out():

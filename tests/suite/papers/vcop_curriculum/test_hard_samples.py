@@ -3,10 +3,8 @@
 import json
 import re
 import tomllib
-from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -18,24 +16,16 @@ from suite.papers.vcop import order_network
 from suite.papers.vcop_curriculum import hard_samples
 from suite.papers.vcop_curriculum.hard_samples import HardSamples, Recorded
 from suite.settings import Optimisation
-from suite.video import store
 from suite.video.clips import tuple_span
+from tests.suite.sampling import Named, noise
 
 LENGTHS = {f"v{index}": 16 + index for index in range(7)}
 SPAN = {"clip_length": 4, "tuple_length": 3, "interval": 2}
 
 
-@dataclass(frozen=True)
-class Named:
-    name: str
-
-
 @pytest.fixture(scope="module")
 def source(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("store")
-    drawn = np.random.default_rng(0)
-    store.write(folder, ((name, drawn.integers(0, 256, (n, 36, 41, 3), np.uint8)) for name, n in LENGTHS.items()))
-    return store.FrameStore(folder)
+    return noise(tmp_path_factory.mktemp("store"), LENGTHS)
 
 
 @pytest.fixture
