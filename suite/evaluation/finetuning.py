@@ -124,8 +124,7 @@ class RecognitionNetwork(nn.Module):
 
     def outcome(self, clips: Tensor, target: Tensor, colours: Tensor | None = None) -> Outcome:
         """Cross-entropy over the classes and the number of right ones; clips are uint8 [B, T, H, W, 3], colours [B, 3]."""
-        inputs = transforms.to_network(clips, self.pixels)
-        logits = self(inputs if colours is None else transforms.coloured(inputs, colours))
+        logits = self(transforms.to_network(clips, self.pixels, colours))
         loss = nn.functional.cross_entropy(logits.float(), target)
         return Outcome(loss, (logits.argmax(1) == target).sum())
 

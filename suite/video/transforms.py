@@ -59,7 +59,7 @@ def mirrored(clips: Tensor) -> Tensor:
     return clips.flip(-2)
 
 
-def to_network(batch: Tensor, pixels: Pixels = "unit") -> Tensor:
+def to_network(batch: Tensor, pixels: Pixels = "unit", colours: Tensor | None = None) -> Tensor:
     """Clips uint8 [B, T, H, W, 3] to float32 [B, 3, T, H, W], on the device the batch is on.
 
     The result keeps the memory order of the frames, which is torch's channels_last_3d: convolutions are fastest in it
@@ -67,14 +67,20 @@ def to_network(batch: Tensor, pixels: Pixels = "unit") -> Tensor:
 
     Args:
         pixels: how bytes become numbers; by default values in [0, 1], no mean or deviation taken (VCOP's code).
+        colours: factors of `coloured`, [B, 3], which changes values in [0, 1], whatever the network takes.
 
     Raises ValueError for a name that `inputs.NAMED` has not.
     """
     how = inputs.pixels(pixels)
-    values = (batch if how.channels == "rgb" else batch.flip(-1)).float()
-    # One by one, and only what changes a value: each of them rounds, as it does where the network was trained.
-    if how.range == 1:
-        values.div_(255)
+    if colours is not None:
+        values = coloured(to_network(batch), colours).permute(0, 2, 3, 4, 1).mul_(how.range)
+    else:
+        values = batch.float()
+        # One by one, and only what changes a value: each of them rounds, as it does where the network was trained.
+        if how.range == 1:
+            values.div_(255)
+    if how.channels == "bgr":
+        values = values.flip(-1)
     if any(how.mean):
         values.sub_(values.new_tensor(how.mean))
     if how.std != (1.0, 1.0, 1.0):

@@ -60,7 +60,7 @@ def network(backbone: "nn.Module", pretraining: dict, video: dict) -> "ClipOrder
     from suite.papers.vcop.order_network import ClipOrderNetwork
 
     head = {key: pretraining[key] for key in ("tuple_length", "hidden", "dropout")}
-    return ClipOrderNetwork(backbone, **head)
+    return ClipOrderNetwork(backbone, **head, pixels=video["pixels"])
 
 
 def samples(data, videos: Sequence, pretraining: dict, video: dict, *, seed: int, training: bool) -> "ClipTuples":

@@ -86,17 +86,29 @@ class OrderHead(nn.Module):
 
 
 class ClipOrderNetwork(nn.Module):
-    """A backbone shared by all clips of a tuple, and the order head."""
+    """A backbone shared by all clips of a tuple, and the order head.
 
-    def __init__(self, backbone: nn.Module, *, tuple_length: int, hidden: int, dropout: float):
+    Args:
+        pixels: as in `suite.video.transforms.to_network`.
+    """
+
+    def __init__(
+        self,
+        backbone: nn.Module,
+        *,
+        tuple_length: int,
+        hidden: int,
+        dropout: float,
+        pixels: transforms.Pixels = "unit",
+    ):
         super().__init__()
-        self.backbone = backbone
+        self.backbone, self.pixels = backbone, pixels
         size: int = backbone.feature_size  # type: ignore[assignment]  # by the contract of backbones
         self.head = OrderHead(size, tuple_length, hidden, dropout)
 
     def forward(self, clips: Tensor) -> Tensor:
         """uint8 [B, N, T, H, W, 3] -> logits [B, N!]."""
-        features = self.backbone(transforms.to_network(clips.flatten(0, 1)))
+        features = self.backbone(transforms.to_network(clips.flatten(0, 1), self.pixels))
         return self.head(features.unflatten(0, clips.shape[:2]))
 
     def outcome(self, clips: Tensor, target: Tensor) -> Outcome:

@@ -143,6 +143,20 @@ def test_a_network_sees_the_colours_that_were_drawn(source):
     assert found != plain
 
 
+def test_colours_change_before_mean_and_deviation_are_taken():
+    clips = torch.randint(0, 256, (2, 3, 5, 6, 3), dtype=torch.uint8)
+    factors = torch.tensor([[1.3, 0.8, 0.9], [0.7, 1.2, 1.4]])
+    how = {"range": 255, "mean": [10, 20, 30], "std": [2, 4, 8], "channels": "bgr"}
+    found = transforms.to_network(clips, how, factors)
+    blue_first = transforms.coloured(transforms.to_network(clips), factors).flip(1) * 255
+    expected = torch.stack([(blue_first[:, c] - how["mean"][c]) / how["std"][c] for c in range(3)], 1)
+    torch.testing.assert_close(found, expected)
+    assert found.is_contiguous(memory_format=torch.channels_last_3d)
+    # Factors of 1 change nothing but roundings.
+    torch.testing.assert_close(transforms.to_network(clips, how, torch.ones(2, 3)), transforms.to_network(clips, how))
+    assert torch.equal(transforms.to_network(clips, "unit", torch.ones(2, 3)), transforms.to_network(clips))
+
+
 def test_a_stride_spreads_the_frames_of_training_clips(tmp_path):
     frames = np.arange(20, dtype=np.uint8)[:, None, None, None] * np.ones((1, 8, 8, 3), np.uint8)
     store.write(tmp_path, [("long", frames), ("short", frames[:5])])

@@ -153,3 +153,15 @@ def test_the_loss_is_the_cross_entropy_of_the_order():
     outcome = network.outcome(clips, target)
     assert float(outcome.loss.detach()) == pytest.approx(by_hand, rel=1e-5)
     assert int(outcome.correct) == sum(int(row.argmax()) == order for row, order in zip(logits, target, strict=True))
+
+
+def test_the_network_sees_the_recipes_pixels():
+    torch.manual_seed(2)
+    settings = {"tuple_length": 3, "hidden": 8, "dropout": 0.0}
+    pretraining = settings | {"optimisation": {}}
+    clips = torch.randint(0, 256, (2, 3, 8, 32, 32, 3), dtype=torch.uint8)
+    backbone = backbones.build("r3d", 4)
+    network = clip_order.network(backbone, pretraining, {"pixels": "bgr-raw"}).eval()
+    seen = clips.flatten(0, 1).flip(-1).permute(0, 4, 1, 2, 3).float()
+    with torch.no_grad():
+        torch.testing.assert_close(network(clips), network.head(backbone(seen).unflatten(0, (2, 3))))
