@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from harness import __version__
-from harness.commands import running, showing
+from harness.commands import papers, running, showing
 from harness.errors import StageError, UsageError
 from harness.running import door, executors, worker
 from harness.words import one_line
@@ -93,6 +93,8 @@ COMMANDS: dict[str, Callable[..., object]] = {
     "report": showing.write_report,
     "evaluate": running.evaluate,
     "export": showing.export,
+    "new-paper": papers.write_new,
+    "validate": papers.validate,
     "regression": running.run_regression,
     "bless": running.bless,
 }

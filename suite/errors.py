@@ -1,8 +1,17 @@
 """The one error a person can mend: bad input, named with its file and its remedy."""
 
+from collections.abc import Iterable
+
 
 class InputError(Exception):
-    """Bad input. The message is one line that names the file and says what to do."""
+    """Bad input. The message is one line that names the file and says what to do.
+
+    `more`: further faults of the same file, a line each, for whoever lists them all.
+    """
+
+    def __init__(self, message: str, more: Iterable[str] = ()):
+        super().__init__(message)
+        self.more = tuple(more)
 
 
 class DamagedError(InputError):

@@ -14,7 +14,7 @@ import shlex
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, ValidationError
 
@@ -22,6 +22,9 @@ from suite import elsewhere, tasks
 from suite.errors import InputError
 from suite.settings import Name, Scale, Settings
 from suite.video.inputs import NetworkInput
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 SCALES = ("paper", "small", "tiny")
 FOLDER = Path(__file__).parent / "papers"
@@ -122,12 +125,17 @@ def _files(folder: Path) -> dict[str, Path]:
     return found
 
 
-def load(paper: str, scale: str, folder: Path = FOLDER) -> Recipe:
-    """Read a paper's recipe.toml and resolve it at `scale`. Raises InputError on an unknown paper, scale or key."""
+def file(paper: str, folder: Path = FOLDER) -> Path:
+    """Where a paper's recipe lies. Raises InputError for a paper without one."""
     there = _files(folder)
     if paper not in there:
         raise InputError(f"no recipe for paper {paper!r}; papers with a recipe: {', '.join(sorted(there))}")
-    path = there[paper]
+    return there[paper]
+
+
+def load(paper: str, scale: str, folder: Path = FOLDER) -> Recipe:
+    """Read a paper's recipe.toml and resolve it at `scale`. Raises InputError on an unknown paper, scale or key."""
+    path = file(paper, folder)
     if scale not in SCALES:
         raise InputError(f"unknown scale {scale!r}; scales: {', '.join(SCALES)}")
     try:
@@ -159,7 +167,10 @@ def load(paper: str, scale: str, folder: Path = FOLDER) -> Recipe:
     try:
         return Recipe.model_validate(whole)
     except ValidationError as error:
-        raise InputError(f"{_shown(path)}: {_fault(error, whole)}; mend this key of the recipe") from None
+        first, *more = (
+            f"{_shown(path)}: {_fault(fault, whole)}; mend this key of the recipe" for fault in error.errors()
+        )
+        raise InputError(first, more) from None
 
 
 def changed(recipe: Recipe, changes: Mapping[tuple[str, ...], object]) -> Recipe:
@@ -190,11 +201,12 @@ def changed(recipe: Recipe, changes: Mapping[tuple[str, ...], object]) -> Recipe
     try:
         return Recipe.model_validate(whole)
     except ValidationError as error:
-        place = tuple(_place(error, whole))[1:]
+        first = error.errors()[0]
+        place = tuple(_place(first, whole))[1:]
         # A fault of a table lies above the settings that made it one.
         guilty = [change for keys, change in made if keys[: len(place)] == place[: len(keys)]]
         asked = " ".join(change.option for change in guilty or [change for _, change in made])
-        raise InputError(f"{asked}: {_fault(error, whole)}; set it otherwise, or leave it to the recipe") from None
+        raise InputError(f"{asked}: {_fault(first, whole)}; set it otherwise, or leave it to the recipe") from None
 
 
 def under(recipe: Recipe, seen: NetworkInput) -> Recipe:
@@ -220,7 +232,7 @@ def under(recipe: Recipe, seen: NetworkInput) -> Recipe:
         return Recipe.model_validate(whole)
     except ValidationError as error:
         raise InputError(
-            f"an input of {seen.words()}: {_fault(error, whole)}; state the whole input: --frames, --resize, --crop"
+            f"an input of {seen.words()}: {_fault(error.errors()[0], whole)}; state the whole input: --frames, --resize, --crop"
         ) from None
 
 
@@ -267,18 +279,17 @@ def _table(content: dict, name: str, path: Path) -> dict:
     return found
 
 
-def _fault(error: ValidationError, content: dict) -> str:
-    """The first fault as "settings.video.crop = 0: input should be greater than or equal to 8"."""
-    first = error.errors()[0]
-    given = first["input"]
+def _fault(fault: "ErrorDetails", content: dict) -> str:
+    """A fault as "settings.video.crop = 0: input should be greater than or equal to 8"."""
+    given = fault["input"]
     shown = f" = {given!r}"[:60] if isinstance(given, str | int | float) else ""
-    what = str(first["ctx"]["error"]) if first["type"] == "value_error" else first["msg"][0].lower() + first["msg"][1:]
-    return f"{'.'.join(_place(error, content))}{shown}: {what}"
+    what = str(fault["ctx"]["error"]) if fault["type"] == "value_error" else fault["msg"][0].lower() + fault["msg"][1:]
+    return f"{'.'.join(_place(fault, content))}{shown}: {what}"
 
 
-def _place(error: ValidationError, content: dict) -> list[str]:
-    """The keys of the file that lead to the first fault."""
-    place, here, loc = [], content, error.errors()[0]["loc"]
+def _place(fault: "ErrorDetails", content: dict) -> list[str]:
+    """The keys of the file that lead to a fault."""
+    place, here, loc = [], content, fault["loc"]
     for number, part in enumerate(loc, 1):
         inside = part in (here if isinstance(here, dict) else range(len(here)) if isinstance(here, list) else ())
         # Between the keys of the file stand the branches of unions that were tried.

@@ -8,7 +8,7 @@ probability (harness/judging/certainty.py).
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
@@ -17,6 +17,9 @@ from harness import files
 from harness.errors import UsageError
 from harness.judging.relations import Look, Relation, RelationError, stacked
 from harness.tables import Cell, Paper
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 Text = Annotated[str, Field(min_length=1)]
 Item = Text | int
@@ -78,13 +81,13 @@ def load(folder: Path, elsewhere: Mapping[str, Path] | None = None) -> dict[str,
     paths = sorted(folder.glob("*.toml"))
     if not paths:
         raise UsageError(f"{folder}: no claims (*.toml) there; point to the folder reference_tables/claims")
-    found = {path.stem: _load_file(path, path.stem) for path in paths}
+    found = {path.stem: load_file(path, path.stem) for path in paths}
     for key, path in (elsewhere or {}).items():
         if key in found:
             raise UsageError(
                 f"{path}: claims of {key!r} are there already, in {folder / key}.toml; give the paper another key"
             )
-        found[key] = _load_file(path, key)
+        found[key] = load_file(path, key)
     return found
 
 
@@ -96,12 +99,14 @@ class _File(BaseModel):
     claim: list[Claim] = []
 
 
-def _load_file(path: Path, key: str) -> list[Claim]:
+def load_file(path: Path, key: str) -> list[Claim]:
+    """The claims of one paper, in the file's order. Raises UsageError as `load` does."""
     content = files.toml(path)
     try:
         file = _File.model_validate(content)
     except ValidationError as error:
-        raise UsageError(f"{path}: {_describe(error, content)}") from None
+        first, *more = (f"{path}: {_describe(fault, content)}" for fault in error.errors())
+        raise UsageError(first, more) from None
     if file.paper != key:
         raise UsageError(f"{path}: paper is '{file.paper}', not {key!r}; name the file by the paper, or mend the key")
     seen: set[str] = set()
@@ -120,9 +125,8 @@ def _load_file(path: Path, key: str) -> list[Claim]:
     return file.claim
 
 
-def _describe(error: ValidationError, content: dict[str, Any]) -> str:
-    """The first fault of a file as "claim top1_gain: missing key 'where'"."""
-    fault = error.errors()[0]
+def _describe(fault: "ErrorDetails", content: dict[str, Any]) -> str:
+    """A fault of a file as "claim top1_gain: missing key 'where'"."""
     place, location = "", fault["loc"]
     if location[0] == "claim" and len(location) > 1 and isinstance(location[1], int):
         number = location[1]

@@ -31,7 +31,7 @@ def suite_errors() -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        raise UsageError(str(error)) from None
+        raise UsageError(str(error), error.more) from None
 
 
 def load_recipe(paper: str, scale: str, changes: Iterable[Setting] = ()) -> "Recipe":
@@ -103,6 +103,50 @@ def input_words(video: dict[str, Any], stride: int) -> str:
         pixels=inputs.pixels(video["pixels"]),
     )
     return seen.words()
+
+
+def recipe_file(paper: str) -> Path:
+    """The file of a paper's recipe. Raises UsageError where it has none."""
+    from suite import recipe
+
+    with suite_errors():
+        return recipe.file(paper)
+
+
+def heavy(recipe: "Recipe") -> list[str]:
+    """Faults of a recipe's tasks whose import takes what plans and pages must do without, such as torch."""
+    from suite import tasks
+
+    found = []
+    for path in sorted({pretraining.pretext for pretraining in recipe.settings.pretraining.values()}):
+        if names := tasks.heavy(path):
+            found.append(
+                f"{path}: its import loads {', '.join(names)}; import them within functions, or in modules beside it"
+            )
+    return found
+
+
+def dataset_files() -> dict[str, Path]:
+    """The files that describe datasets, by name: those of the suite and those elsewhere."""
+    from suite.datasets import description
+
+    return description.files()
+
+
+def check_dataset(name: str) -> None:
+    """Raise UsageError if a dataset's description, its layout's module or what generates it cannot be used."""
+    from suite import datasets
+    from suite.datasets import synthetic
+
+    with suite_errors():
+        about = datasets.describe(name)
+    try:
+        with suite_errors():
+            datasets.layout(about)
+            if about.synthetic is not None:
+                synthetic.sizes(name)
+    except UsageError as error:
+        raise UsageError(f"{dataset_files()[name]}: {error}") from None
 
 
 def papers_with_recipe() -> list[str]:

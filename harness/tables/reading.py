@@ -2,13 +2,16 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
 from harness import files
 from harness.errors import UsageError
 from harness.tables.schema import Paper
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 
 class _Written(float):
@@ -62,7 +65,8 @@ def load_paper(path: Path, named: str | None = None) -> Paper:
         paper = Paper.model_validate(content)
     except ValidationError as error:
         # An id or key with a line break in it must not break the message.
-        raise UsageError(f"{path}: {' '.join(_describe(error, content).split())}") from None
+        first, *more = (f"{path}: {' '.join(_describe(fault, content).split())}" for fault in error.errors())
+        raise UsageError(first, more) from None
     if named is None and path.stem != paper.key:
         raise UsageError(f"{path}: paper key is '{paper.key}'; name the file {paper.key}.toml or mend the key")
     if named is not None:
@@ -73,9 +77,8 @@ def load_paper(path: Path, named: str | None = None) -> Paper:
     return paper
 
 
-def _describe(error: ValidationError, content: dict[str, Any]) -> str:
-    """The first fault of a file as "table2 row c3d_vcop: unknown key 'lable'"."""
-    fault = error.errors()[0]
+def _describe(fault: "ErrorDetails", content: dict[str, Any]) -> str:
+    """A fault of a file as "table2 row c3d_vcop: unknown key 'lable'"."""
     location, here = fault["loc"], content
     names = []
     kinds: dict[int | str, str] = {"tables": "table", "figures": "figure", "columns": "column", "rows": "row"}

@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from types import ModuleType
 from typing import NamedTuple
 
 from suite import elsewhere
@@ -16,7 +17,7 @@ from suite.datasets.description import Description, describe, names
 from suite.errors import InputError
 
 __all__ = ["ALL", "Absent", "Dataset", "Description", "Listing", "Selection", "Split", "Video"]
-__all__ += ["class_names", "describe", "load", "names", "present"]
+__all__ += ["class_names", "describe", "layout", "load", "names", "present"]
 
 # In a data root whose data were generated.
 SYNTHETIC = "SYNTHETIC.json"
@@ -204,16 +205,21 @@ def present(name: str, root: Path) -> bool:
     return (root / describe(name).videos).is_dir()
 
 
+def layout(about: Description) -> ModuleType:
+    """The module that reads the lists of a dataset. Raises InputError if there is none, or it does not read."""
+    module = elsewhere.module(about.layout, "suite.datasets")
+    if not hasattr(module, "read"):
+        raise InputError(
+            f"layout {about.layout!r} of {about.name}: has no read(description, root); see docs/bring-a-dataset.md"
+        )
+    return module
+
+
 def _read(name: str, root: Path) -> tuple[Description, Listing]:
     about = describe(name)
     if not root.is_dir():
         raise InputError(f"{root}: no such data root; give the folder that holds the datasets")
-    layout = elsewhere.module(about.layout, "suite.datasets")
-    if not hasattr(layout, "read"):
-        raise InputError(
-            f"layout {about.layout!r} of {name}: has no read(description, root); see docs/bring-a-dataset.md"
-        )
-    return about, layout.read(about, root)
+    return about, layout(about).read(about, root)
 
 
 def _scope(about: Description, root: Path, listing: Listing) -> str:

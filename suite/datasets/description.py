@@ -7,12 +7,15 @@ the fields of `Description`; docs/bring-a-dataset.md shows how to write one.
 import re
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from suite import elsewhere
 from suite.errors import InputError
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 HOME = Path(__file__).parent
 # What a dataset can be called: a part of keys, labels and names of files.
@@ -94,6 +97,11 @@ def names() -> tuple[str, ...]:
     return tuple(dict.fromkeys(path.stem for folder in _folders() for path in _files(folder)))
 
 
+def files() -> dict[str, Path]:
+    """The file of each dataset by its name; of a name that is there twice, which `describe` refuses, the first."""
+    return {path.stem: path for folder in reversed(_folders()) for path in reversed(_files(folder))}
+
+
 def describe(name: str) -> Description:
     """The description of a dataset. Raises InputError for a name that is not there, and for a malformed file."""
     found = [folder / f"{name}.toml" for folder in _folders() if (folder / f"{name}.toml") in _files(folder)]
@@ -112,7 +120,8 @@ def describe(name: str) -> Description:
     try:
         return Description.model_validate({"videos": name} | content | {"name": name})
     except ValidationError as error:
-        raise InputError(f"{path}: {_fault(error)}; mend this key of the dataset") from None
+        first, *more = (f"{path}: {_fault(fault)}; mend this key of the dataset" for fault in error.errors())
+        raise InputError(first, more) from None
 
 
 def built_in(name: str) -> bool:
@@ -128,11 +137,10 @@ def _files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.glob("*.toml") if re.fullmatch(NAME, path.stem))
 
 
-def _fault(error: ValidationError) -> str:
-    first = error.errors()[0]
-    given = first["input"]
+def _fault(fault: "ErrorDetails") -> str:
+    given = fault["input"]
     shown = f" = {given!r}"[:60] if isinstance(given, str | int | float) else ""
-    what = str(first["ctx"]["error"]) if first["type"] == "value_error" else first["msg"][0].lower() + first["msg"][1:]
+    what = str(fault["ctx"]["error"]) if fault["type"] == "value_error" else fault["msg"][0].lower() + fault["msg"][1:]
     # Of a union the key alone: its branches are no keys.
-    place = [str(part) for part in first["loc"] if isinstance(part, int) or re.fullmatch(r"\w+", str(part))]
+    place = [str(part) for part in fault["loc"] if isinstance(part, int) or re.fullmatch(r"\w+", str(part))]
     return f"{'.'.join(place)}{shown}: {what}"
