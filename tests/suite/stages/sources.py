@@ -1,8 +1,10 @@
-"""The sources behind each kind of stage, and whether they are those that its version was last looked at for.
+"""The sources behind each version, and whether they are those that it was last looked at for.
 
-From the function that runs a kind, names are followed through suite/, definition by definition: imports wherever they
-stand, attributes of modules, and modules named in strings (a package in a string is a home: all that lies in it). What is
-reached is known by its syntax alone: comments, docstrings, format, imports and annotations of functions play no part.
+Versions are those of stage kinds (suite/stages), of pretext tasks and of their scores (suite/tasks.py). From the functions
+behind one, names are followed through suite/, definition by definition: imports wherever they stand, attributes of
+modules, and modules named in strings (a package in a string is a home: the modules in it, but for that of tasks, whose versions are
+their own). What is reached is known by its syntax alone: comments, docstrings, format, imports and
+annotations of functions play no part.
 
     python -m tests.suite.stages.sources                     says what has changed
     python -m tests.suite.stages.sources KIND=REASON ...     writes sources.toml anew; `all` stands for the kinds not named
@@ -29,6 +31,8 @@ DIGITS = 10
 TABLES = {"KINDS", "VERSIONS"}
 # Computed anew each time; golden numbers say whether the results are the same.
 NEVER_KEPT = {"regression"}
+# What of a task its version is about.
+OF_TASKS = ("eligible", "network", "samples", "attach", "resume")
 
 # kind -> file -> digest of what the kind reaches in it
 Reached = dict[str, dict[str, str]]
@@ -72,8 +76,9 @@ class Module:
 class Sources:
     """A package below a folder, and what is reached in it."""
 
-    def __init__(self, root: Path = ROOT, package: str = "suite"):
-        self.root, self.package = root, package
+    def __init__(self, root: Path = ROOT, package: str = "suite", apart: tuple[str, ...] = ()):
+        """apart: homes that are not followed where strings name them."""
+        self.root, self.package, self.apart = root, package, apart
         self.parts = re.compile(rf"{package}(\.\w+)+\.?")
 
     @cached_property
@@ -85,10 +90,10 @@ class Sources:
             found[name] = Module(name, path)
         return found
 
-    def reached(self, start: str) -> dict[str, str]:
-        """File -> digest of all that is reached in it from a dotted name."""
+    def reached(self, *starts: str) -> dict[str, str]:
+        """File -> digest of all that is reached in it from dotted names."""
         seen: dict[tuple[str, str], str] = {}
-        waiting = [tuple(start.rsplit(".", 1))]
+        waiting = [tuple(start.rsplit(".", 1)) for start in starts]
         while waiting:
             module, name = here = waiting.pop()
             if here in seen or module not in self.modules:
@@ -146,11 +151,13 @@ class Sources:
         yield module, "*"
 
     def _named(self, words: str) -> Iterator[tuple[str, str]]:
-        """What a dotted name in a string means: a module, a name of one, or all that lies in a package."""
+        """What a dotted name in a string means: a module, a name of one, or every module that lies in a package."""
         home = words.rstrip(".")
+        if home in self.apart:
+            return
         if home in self.modules and (words.endswith(".") or self.modules[home].path.stem == "__init__"):
-            for name in self.modules:
-                if name.startswith(f"{home}."):
+            for name, module in self.modules.items():
+                if name.rpartition(".")[0] == home and module.path.stem != "__init__":
                     yield name, "*"
         elif home in self.modules:
             yield home, "*"
@@ -285,14 +292,27 @@ class Looked:
     reached: Reached
 
 
-def present() -> tuple[dict[str, int], Reached]:
-    """Version and sources of every kind, as they are."""
-    from suite import stages
+def starts() -> dict[str, tuple[int, list[str]]]:
+    """What has a version, with it: the dotted names of the functions that it is about."""
+    from suite import recipe, stages, tasks
 
-    sources = Sources()
-    kinds = {kind: start for kind, (start, _) in stages.KINDS.items() if kind not in NEVER_KEPT}
-    versions = {kind: stages.VERSIONS[kind] for kind in kinds}
-    return versions, {kind: sources.reached(start) for kind, start in kinds.items()}
+    found = {kind: (version, [start]) for kind, (start, version) in stages.KINDS.items() if kind not in NEVER_KEPT}
+    paths = {one.pretext for key in recipe.papers() for one in recipe.load(key, "paper").settings.pretraining.values()}
+    for path in sorted(paths):
+        task = tasks.find(path)
+        found[f"task {path}"] = task.VERSION, [f"{task.__name__}.{name}" for name in OF_TASKS if hasattr(task, name)]
+        for protocol, (function, version) in task.SCORES.items():
+            found[protocol] = version, [f"{function.__module__}.{function.__name__}", stages.SCORED[0]]
+    return found
+
+
+def present() -> tuple[dict[str, int], Reached]:
+    """Each version, and the sources behind it, as they are."""
+    from suite import tasks
+
+    sources, found = Sources(apart=(tasks.HOME,)), starts()
+    versions = {kind: version for kind, (version, _) in found.items()}
+    return versions, {kind: sources.reached(*names) for kind, (_, names) in found.items()}
 
 
 def read(path: Path = WRITTEN) -> Looked:
@@ -339,11 +359,11 @@ def write(
                 missing.append(f"{kind} (version {version}): {', '.join(differing[kind])}")
     if missing:
         raise ValueError("\n".join(missing))
-    lines = ["# Written by `python -m tests.suite.stages.sources`, which says what this is."]
+    lines = ["# Written by `python -m tests.suite.stages.sources`, which says what this is.", "", "[kinds]"]
     for kind, version in versions.items():
-        lines += ["", f"[kinds.{kind}]", f"version = {version}"]
-        reasons_kept = "".join(f"    {json.dumps(one, ensure_ascii=False)},\n" for one in kept[kind])
-        lines.append(f"kept = [\n{reasons_kept}]" if reasons_kept else "kept = []")
+        lines.append(
+            f"{json.dumps(kind)} = {{ version = {version}, kept = {json.dumps(kept[kind], ensure_ascii=False)} }}"
+        )
     by_file: dict[str, dict[str, list[str]]] = {}
     for kind, files in reached.items():
         for file, digest in files.items():

@@ -2,7 +2,6 @@
 
 import pytest
 
-from suite import stages
 from tests.suite.stages import sources
 
 PACKAGE = {
@@ -51,7 +50,8 @@ PACKAGE = {
     "made/homes/__init__.py": "",
     "made/homes/first.py": "def build(): return 1",
     "made/homes/deep/__init__.py": "",
-    "made/homes/deep/second.py": "FACTOR = 2",
+    "made/homes/deep/third.py": "FACTOR = 3",
+    "made/homes/second.py": "FACTOR = 2",
     "made/choosing.py": '''
         from importlib import import_module
         def by_prefix(name):
@@ -127,29 +127,48 @@ def test_what_is_not_reached_or_only_written_otherwise_does_not_count(reached, f
     assert reached() == reached("made.start.run", file, old, new)
 
 
-HOMES = ["made/homes/deep/second.py", "made/homes/first.py"]
+HOMES = ["made/homes/first.py", "made/homes/second.py"]
 
 
 @pytest.mark.parametrize(
     ("start", "files"),
-    [("by_prefix", HOMES), ("by_home", HOMES), ("by_name", HOMES[1:]), ("passed", HOMES[1:])],
+    [("by_prefix", HOMES), ("by_home", HOMES), ("by_name", HOMES[:1]), ("passed", HOMES[:1])],
 )
 def test_modules_named_in_strings_or_handed_on_are_followed(reached, start, files):
     assert [file for file in reached(f"made.choosing.{start}") if "/homes/" in file and "__init__" not in file] == files
 
 
-def test_a_kind_reaches_the_function_that_runs_it_and_what_that_rests_on():
-    _, reached = sources.present()
-    for kind in reached:
-        start = stages.KINDS[kind][0]
-        assert any(start.startswith(file.removesuffix(".py").removesuffix("/__init__").replace("/", ".") + ".")
-                   for file in reached[kind]), kind  # fmt: skip
-    assert {"suite/training.py", "suite/papers/srop/segment_network.py", "suite/video/decode.py"} <= set(
-        reached["pretrain"]
+def test_a_home_can_be_left_to_versions_of_its_own(tmp_path, reached):
+    reached()
+    found = sources.Sources(tmp_path, "made", apart=("made.homes",))
+    assert (
+        list(found.reached("made.choosing.by_home"))
+        == list(found.reached("made.choosing.by_prefix"))
+        == ["made/choosing.py"]
     )
-    assert "suite/evaluation/similarity.py" in reached["aslan"]
-    assert [kind for kind, files in reached.items() if "suite/evaluation/similarity.py" in files] == ["aslan"]
+    assert list(found.reached("made.choosing.by_home", "made.homes.first.build")) == [
+        "made/choosing.py",
+        "made/homes/first.py",
+    ]
+
+
+def test_a_version_is_about_the_functions_behind_it_and_what_they_rest_on():
+    _, reached = sources.present()
+    for kind, (_, starts) in sources.starts().items():
+        for start in starts:
+            module = start.rpartition(".")[0].replace(".", "/")
+            assert reached[kind].keys() & {f"{module}.py", f"{module}/__init__.py"}, (kind, start)
+    assert {"suite/training.py", "suite/video/decode.py", "suite/backbones/r3d.py"} <= reached["pretrain"].keys()
     assert "suite/training.py" not in reached["flow"]
+    behind = {
+        file: [kind for kind, files in reached.items() if file in files] for files in reached.values() for file in files
+    }
+    assert behind["suite/evaluation/similarity.py"] == ["aslan"]
+    assert behind["suite/papers/srop/view_network.py"] == [
+        "task srop.segment_order",
+        "task srop.view_synthesis",
+        "view-scores",
+    ]
 
 
 def test_a_change_wants_a_new_version_or_a_reason(tmp_path):
