@@ -17,7 +17,7 @@ from typing import Annotated, Any, TypeVar
 import typer
 
 from harness.errors import UsageError
-from harness.plan import Request, Setting
+from harness.plan import Part, Request, Setting
 from harness.running import door
 
 # The runs folder, unless another is named.
@@ -25,6 +25,7 @@ RUNS = Path("runs")
 # More seeds decide no claim (harness/judging/certainty.py looks no further), and a plan of them all would never be run.
 MOST_SEEDS = 100
 MOST_WORKERS = 256
+MOST_VIDEOS = 100_000
 # TFLOP/s: from a microcontroller to the largest machines there are.
 SPEEDS = (1e-3, 1e6)
 # Letters of the name that a checkpoint has in a report.
@@ -308,6 +309,25 @@ Changes = Annotated[
     ),
 ]
 
+Limit = Annotated[
+    int | None,
+    typer.Option(
+        "--limit",
+        parser=whole("--limit", 1, MOST_VIDEOS, "no class has more videos"),
+        metavar="N",
+        help="The first N videos of each class of every list; the others need not be there. Compared with nothing printed.",
+    ),
+]
+Classes = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--classes",
+        callback=names,
+        metavar="NAMES",
+        help="Only the videos of these classes; the others need not be there. Compared with nothing printed.",
+    ),
+]
+
 
 @dataclass(frozen=True)
 class Given:
@@ -327,6 +347,8 @@ class Given:
     glove: Glove = None
     skip_unreadable: SkipUnreadable = False
     changes: Changes = None
+    limit: Limit = None
+    classes: Classes = None
     places: Places = None
 
     def request(self, device_kind: str) -> Request:
@@ -340,6 +362,7 @@ class Given:
             device_kind=device_kind,
             everything=self.everything,
             changes=tuple(self.changes or ()),
+            part=Part(self.limit or 0, tuple(self.classes or ())),
         )
 
 

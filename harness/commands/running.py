@@ -12,9 +12,11 @@ from harness.errors import UsageError
 from harness.judging import golden
 from harness.options import (
     RUNS,
+    Classes,
     DataRoot,
     Given,
     Input,
+    Limit,
     Names,
     PaperKey,
     Places,
@@ -22,7 +24,7 @@ from harness.options import (
     SkipUnreadable,
     Speed,
 )
-from harness.plan import Request
+from harness.plan import Part, Request
 from harness.planning import hours
 from harness.records import Store
 from harness.reporting import terminal
@@ -36,6 +38,8 @@ def check_data(
     again: Annotated[
         bool, typer.Option("--again", help="Read every file, also those that have not changed since the last check.")
     ] = False,
+    limit: Limit = None,
+    classes: Classes = None,
     runs: RunsFolder = RUNS,
     places: Places = None,
 ) -> None:
@@ -43,7 +47,8 @@ def check_data(
 
     if data_root is None:
         raise UsageError("check-data needs --data-root DIR (or SUITE_DATA): the folder that holds the datasets")
-    data = door.real_data(datasets or door.datasets_in(data_root), data_root)
+    part = Part(limit or 0, tuple(classes or ()))
+    data = door.real_data(datasets or door.datasets_in(data_root), data_root, part)
     data = checks.bring_up_to_date(data, runs, again=again)
     for name, stage in checks.stages(data).items():
         try:
@@ -87,7 +92,7 @@ def run_paper(
     machine = preparation.machine(prepared, given.device, given.workers, tensorboard)
     prepared = preparation.checked(prepared, runs)
     notes = (
-        terminal.otherwise(prepared.recipe.changes),
+        terminal.otherwise(prepared.otherwise),
         terminal.not_planned(prepared.built),
         terminal.space(prepared.built, runs),
     )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.plan import Plan
 from harness.planning.hours import Speed
-from harness.records import Record
+from harness.records import Asked, Record
 from harness.running import stage_folders
 from harness.running.preparation import Prepared
 from harness.tables import Cell, Table
@@ -136,7 +136,7 @@ def of_plan(run: Prepared, runs: Path, speed: Speed) -> str:
         grid(rows, ["stage", "what", "key", "state", speed.unit]),
         f"\n{len(rows)} stages for {len(run.built.measurements)} results; what is missing costs about {missing:.2f} {speed.unit} "
         f"at {speed.tflops:.3g} TFLOP/s ({speed.origin}).",
-        *filter(None, [otherwise(run.recipe.changes)]),
+        *filter(None, [otherwise(run.otherwise)]),
         *(f"damaged: {damage}; a run sets it aside and computes it again" for damage in damages),
         *filter(None, (space(run.built, runs), not_planned(run.built))),
     ]
@@ -210,9 +210,9 @@ def space(built: Plan, runs: Path) -> str:
     return f"Features and optical flow will take {gigabytes:.1f} GB under {runs}." if gigabytes >= 0.1 else ""
 
 
-def otherwise(changes: Iterable[Any]) -> str:
-    """Settings that a run has otherwise than its recipe (suite.recipe.Change); "" where there are none."""
-    whats = "; ".join(change.what for change in changes)
+def otherwise(asked: Iterable[Asked]) -> str:
+    """What a run was asked for otherwise than its recipe and the lists have it; "" where there is nothing."""
+    whats = "; ".join(one.what for one in asked)
     return f"asked for otherwise, and compared with no printed number: {whats}" if whats else ""
 
 

@@ -1,8 +1,11 @@
 """Departures from a paper that a run makes whatever the recipe says, and when each is in force."""
 
+import hashlib
+import shlex
 from typing import TypedDict
 
-from harness.plan import Stage
+from harness.plan import Part, Stage
+from harness.records import Asked
 
 
 class Departure(TypedDict):
@@ -45,6 +48,21 @@ IN_PARTS: Departure = {
 }
 # In the order that pages show them in, after a recipe's own.
 OF_RUNS = (SKIPPED, MISSING, LEARNT, IN_PARTS)
+
+
+def of_part(part: Part) -> list[Asked]:
+    """What a part of the data is, as a command asks for it; nothing where all are taken."""
+    asked = []
+    if part.limit:
+        some = "the first video" if part.limit == 1 else f"the first {part.limit} videos"
+        what = f"{some} of each class of every list"
+        asked.append(Asked(id=f"limit-{part.limit}", option=f"--limit {part.limit}", what=what))
+    if part.classes:
+        named = ",".join(part.classes)
+        digest = hashlib.sha256(named.encode()).hexdigest()[:8]
+        what = f"videos of {len(part.classes)} classes: {', '.join(part.classes)}"
+        asked.append(Asked(id=f"classes-{digest}", option=f"--classes {shlex.quote(named)}", what=what))
+    return asked
 
 
 def in_parts(stage: Stage) -> bool:

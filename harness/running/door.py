@@ -1,6 +1,7 @@
 """The harness's only door to the suite: recipes, facts of data and networks, and stages. Nothing else here imports it."""
 
 import hashlib
+import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -11,16 +12,19 @@ from typing import TYPE_CHECKING, Any
 
 from harness import plan
 from harness.errors import UsageError
-from harness.plan import DataFacts, Setting
+from harness.plan import DataFacts, Part, Setting
 from harness.running import stage_folders
 
 if TYPE_CHECKING:
     # Under the door's name for the rest of the harness.
     from suite.datasets import Dataset as Dataset
+    from suite.datasets import Selection
     from suite.recipe import Recipe as Recipe
 
 # torchvision's ResNet-18 of ImageNet under a data root, for the one baseline that starts from it.
 IMAGENET = "imagenet/resnet18-f37072fd.pth"
+# All of every dataset.
+ALL = Part()
 
 
 @contextmanager
@@ -287,27 +291,32 @@ class Data:
     faults: dict[str, str] = field(default_factory=dict)
 
 
-def real_data(names: list[str], root: Path) -> Data:
-    """Facts of datasets on disk. Raises UsageError when none of them can be used."""
+def real_data(names: list[str], root: Path, part: Part = ALL) -> Data:
+    """Facts of datasets on disk, or of a part of each. Raises UsageError when none of them can be used."""
     from suite import datasets
-    from suite.errors import InputError
 
-    facts, lists, faults = {}, {}, {}
-    for name in names:
-        try:
-            dataset = datasets.load(name, root)
-        except InputError as error:
-            faults[name] = str(error)
-            continue
-        except OSError as error:
-            faults[name] = f"{error.filename}: cannot be read ({error.strerror}); check the data root"
-            continue
-        sizes = {number: (len(split.train), len(split.test)) for number, split in dataset.splits.items()}
-        state, frames = dataset.state(), datasets.describe(name).frames
-        facts[name] = DataFacts(
-            dataset.fingerprint(), dataset.scope, sizes, len(dataset.classes), state=state, frames=frames
-        )
-        lists[name] = dataset.lists
+    faults: dict[str, str] = {}
+    known: dict[str, tuple[str, ...]] = {}
+    if part != ALL:
+        for name in names:
+            with _kept(faults, name):
+                known[name] = datasets.class_names(name, root)
+    selections = _selections(part, known)
+    facts, lists = {}, {}
+    for name in [name for name in names if name not in faults]:
+        with _kept(faults, name):
+            found = datasets.load(name, root, selections.get(name, datasets.ALL))
+            sizes = {number: (len(split.train), len(split.test)) for number, split in found.splits.items()}
+            facts[name] = DataFacts(
+                found.fingerprint(),
+                found.scope,
+                sizes,
+                len(found.classes),
+                state=found.state(),
+                frames=datasets.describe(name).frames,
+                selection=_content(found.selection),
+            )
+            lists[name] = found.lists
     if faults and not facts:
         raise UsageError(next(iter(faults.values())))
     roots = dict.fromkeys(names, Path(root).resolve())
@@ -317,6 +326,31 @@ def real_data(names: list[str], root: Path) -> Data:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         facts["imagenet"], roots["imagenet"] = DataFacts(f"full-{sha256[:12]}", "full", {}, 1000), weights
     return Data(facts, roots, lists, faults)
+
+
+@contextmanager
+def _kept(faults: dict[str, str], name: str) -> Iterator[None]:
+    """What is wrong with a dataset is kept: others may be used without it."""
+    from suite.errors import InputError
+
+    try:
+        yield
+    except InputError as error:
+        faults[name] = str(error)
+    except OSError as error:
+        faults[name] = f"{error.filename}: cannot be read ({error.strerror}); check the data root"
+
+
+def _selections(part: Part, known: dict[str, tuple[str, ...]]) -> "dict[str, Selection]":
+    """What each dataset gives to a part, by the names of its classes. Raises UsageError for what does not fit."""
+    from suite.datasets import selecting
+
+    with suite_errors():
+        return selecting.shares(part.limit, part.classes, known) if known else {}
+
+
+def _content(selection: "Selection") -> dict[str, Any] | None:
+    return selection.content() if selection else None
 
 
 def holds(root: Path, dataset: str) -> bool:
@@ -338,20 +372,36 @@ def datasets_in(root: Path) -> list[str]:
     return found
 
 
-def synthetic_data(names: list[str], recipe: "Recipe", runs: Path) -> Data:
-    """Facts of generated data. Their fingerprint is the key of the stage that makes them."""
+def synthetic_data(names: list[str], recipe: "Recipe", runs: Path, part: Part = ALL) -> Data:
+    """Facts of generated data, or of a part of each. Their fingerprint is the key of the stage that makes them, and the part."""
     from suite import datasets, stages
-    from suite.datasets import synthetic
+    from suite.datasets import selecting, synthetic
 
-    settings = recipe.settings.synthetic.model_dump()
+    described = {name: datasets.describe(name) for name in names}
+    made = {name: synthetic.sizes(name) for name in names}
+    known = {name: made[name][1] if about.labelled else () for name, about in described.items()}
+    selections = _selections(part, known)
     facts, roots, lists = {}, {}, {}
-    for name in names:
+    for name, (sizes, classes) in made.items():
+        settings = recipe.settings.synthetic.model_dump()
+        if source := datasets.source(described[name]):
+            settings["source"] = source
         stage = plan.synthetic_stage(name, settings, stages.VERSIONS)
-        sizes, classes = synthetic.sizes(name)
-        fingerprint = f"synthetic-{stage.key[:12]}"
-        facts[name] = DataFacts(fingerprint, "synthetic", sizes, len(classes), settings, frames=synthetic.FRAMES)
+        selection = selections.get(name, datasets.ALL)
+        identity = stage.key
+        if selection:
+            identity = hashlib.sha256(f"{stage.key} {json.dumps(selection.content())}".encode()).hexdigest()
+        facts[name] = DataFacts(
+            f"synthetic-{identity[:12]}",
+            "synthetic",
+            selecting.sizes(sizes, len(classes), selection),
+            len(selection.classes) or len(classes),
+            settings,
+            frames=synthetic.FRAMES,
+            selection=_content(selection),
+        )
         roots[name] = stage.folder(runs)
-        lists[name] = datasets.load(name, roots[name]).lists if stage_folders.done(stage, runs) else {}
+        lists[name] = datasets.load(name, roots[name], selection).lists if stage_folders.done(stage, runs) else {}
     return Data(facts, roots, lists)
 
 
@@ -371,23 +421,37 @@ def with_glove(data: Data, path: Path, size: int) -> Data:
     return replace(data, facts=data.facts | {"glove": facts}, roots=data.roots | {"glove": path.resolve()})
 
 
-def official_data(names: list[str]) -> Data:
-    """Facts of the complete official lists, for a plan without data at hand."""
+def official_data(names: list[str], part: Part = ALL) -> Data:
+    """Facts of the complete official lists, or of a part of each, for a plan without data at hand. Raises UsageError."""
     from suite import datasets
+    from suite.datasets import selecting
 
     described = [datasets.describe(name) for name in names]
-    facts = {
-        about.name: DataFacts("full-unread", "full", about.splits, about.class_count, frames=about.frames)
-        for about in described
-    }
+    for about in described:
+        if part.classes and about.labelled and not about.class_names:
+            raise UsageError(
+                f"--classes needs --data-root DIR (or SUITE_DATA): the lists of {about.name} name its classes"
+            )
+    counted = {about.name: about.class_names or tuple(map(str, range(about.class_count))) for about in described}
+    selections = _selections(part, {about.name: counted[about.name] if about.labelled else () for about in described})
+    facts = {}
+    for about in described:
+        selection = selections.get(about.name, datasets.ALL)
+        scope = "subset" if selection else "full"
+        sizes = selecting.sizes(about.splits, about.class_count, selection)
+        classes = len(selection.classes) or about.class_count
+        facts[about.name] = DataFacts(
+            f"{scope}-unread", scope, sizes, classes, frames=about.frames, selection=_content(selection)
+        )
     return Data(facts, {}, {})
 
 
-def dataset(name: str, root: Path) -> "Dataset":
-    """A dataset as its lists describe it."""
+def dataset(name: str, data: Data) -> "Dataset":
+    """A dataset of a run as its lists describe it (suite.datasets.Dataset)."""
     from suite import datasets
 
-    return datasets.load(name, root)
+    selection = datasets.Selection.of_content(data.facts[name].selection)
+    return datasets.load(name, data.roots[name], selection)
 
 
 def regression_slice(paper: str) -> tuple[dict[str, float], tuple[str, ...]]:

@@ -10,6 +10,7 @@ from harness.errors import UsageError
 from harness.plan import Plan, Request
 from harness.planning import builder
 from harness.planning.request import needed_datasets
+from harness.records import Asked
 from harness.running import checks, departures, door, machines
 from harness.running.door import Data
 from harness.running.machines import Machine
@@ -29,6 +30,12 @@ class Prepared:
     request: Request
     data: Data
     built: Plan
+
+    @property
+    def otherwise(self) -> list[Asked]:
+        """What was asked for otherwise than the recipe and the official lists have it."""
+        changes = [Asked(id=change.id, option=change.option, what=change.what) for change in self.recipe.changes]
+        return [*changes, *departures.of_part(self.request.part)]
 
 
 def papers(folder: Path) -> dict[str, Paper]:
@@ -103,11 +110,11 @@ def work_out(
                 f"{data_root}: holds no {' and no '.join(absent)}; add it, or go on without it by --datasets {','.join(held)}"
             )
         there = [name for name, measured in names.items() if measured or name in held]
-        data = checks.known(door.real_data(there, data_root), runs)
+        data = checks.known(door.real_data(there, data_root, request.part), runs)
     elif recipe.scale == "tiny":
-        data = door.synthetic_data(list(names), recipe, runs)
+        data = door.synthetic_data(list(names), recipe, runs, request.part)
     elif only_plan:
-        data = door.official_data(list(names))
+        data = door.official_data(list(names), request.part)
     else:
         raise UsageError(
             f"--scale {recipe.scale} needs --data-root DIR (or SUITE_DATA): generated data are for the tiny scale"

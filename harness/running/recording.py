@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from harness import durable, plan
 from harness.errors import StageError, UsageError
 from harness.plan import Measurement, Plan, Stage
-from harness.records import Asked, Checkpoint, Record, Store, fault
+from harness.records import Checkpoint, Record, Store, fault
 from harness.running import departures, door, evaluation, stage_folders
 from harness.running.door import Data
 from harness.running.preparation import Prepared
@@ -88,7 +88,7 @@ class _Sources:
 
     def _dataset(self, name: str) -> "Dataset":
         """A dataset as its lists describe it."""
-        return door.dataset(name, self._data.roots[name])
+        return door.dataset(name, self._data)
 
     def _result(self, key: str) -> dict[str, Any]:
         """What a stage left."""
@@ -143,6 +143,7 @@ def _record(prepared: Prepared, measurement: Measurement, sources: _Sources, com
         in_force.append(departures.LEARNT["id"])
     if any(departures.in_parts(stage) for stage in behind.values()):
         in_force.append(departures.IN_PARTS["id"])
+    in_force += [one.id for one in departures.of_part(prepared.request.part)]
     # The curves of the training that this protocol is about: its own, or else fine-tuning where there is one.
     # What asks a pretext network takes it as it was trained; features and what is made of them come in between elsewhere.
     trained = results.get("finetune") or (results.get("pretrain") if "pretrain" in last.inputs else None)
@@ -174,7 +175,7 @@ def _record(prepared: Prepared, measurement: Measurement, sources: _Sources, com
         "stages": measurement.stages,
         "settings": recipe.settings.model_dump(mode="json"),
         "departures": in_force,
-        "asked": [Asked(id=change.id, option=change.option, what=change.what) for change in recipe.changes],
+        "asked": prepared.otherwise,
         "environment": final["environment"] | ({"commits": ", ".join(commits)} if len(commits) > 1 else {}),
         "commit": final["commit"],
         "dirty": any(result["dirty"] for result in computed),

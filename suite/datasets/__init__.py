@@ -7,17 +7,17 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
 
 from suite import elsewhere
-from suite.datasets.description import Description, describe, names
+from suite.datasets.description import Description, built_in, describe, names
 from suite.errors import InputError
 
 __all__ = ["ALL", "Absent", "Dataset", "Description", "Listing", "Selection", "Split", "Video"]
-__all__ += ["class_names", "describe", "layout", "load", "names", "present"]
+__all__ += ["class_names", "describe", "layout", "load", "names", "present", "source"]
 
 # In a data root whose data were generated.
 SYNTHETIC = "SYNTHETIC.json"
@@ -118,6 +118,8 @@ class Dataset:
     missing: int = 0
     # What was taken of it.
     selection: Selection = ALL
+    # Digest of what is from outside the suite: see `source`.
+    source: str = ""
 
     def videos(self) -> tuple[Video, ...]:
         """Every video that any split names, once, sorted by name."""
@@ -125,9 +127,10 @@ class Dataset:
         return tuple(distinct[name] for name in sorted(distinct))
 
     def fingerprint(self) -> str:
-        """Identity of the data: the scope and 12 hex digits over the lists, the path and size of every video, the selection.
+        """Identity of the data: the scope and 12 hex digits over the lists, and the path and size of every video.
 
-        It is the same wherever the data lie, whenever they were written. What cannot be looked at has size 0.
+        The selection, and what is from outside the suite, are part of it. It is the same wherever the data lie, whenever
+        they were written. What cannot be looked at has size 0.
         """
         from suite.datasets import lists
 
@@ -137,7 +140,8 @@ class Dataset:
         for video in self.videos():
             digest.update(os.fsencode(f"{video.path}\0{lists.size(self.root, video.path)}\n"))
         if self.selection:
-            digest.update(json.dumps(asdict(self.selection)).encode())
+            digest.update(json.dumps(self.selection.content()).encode())
+        digest.update(self.source.encode())
         return f"{self.scope}-{digest.hexdigest()[:12]}"
 
     def state(self) -> str:
@@ -189,15 +193,30 @@ def load(name: str, root: Path, selection: Selection = ALL) -> Dataset:
     there = {
         number: Split(*(_there(side, listing) for side in (s.train, s.test))) for number, s in listing.splits.items()
     }
-    return Dataset(
-        name, Path(root), listing.classes, there, listing.lists, scope, len(listing.absent), selection=selection
-    )
+    missing = len(listing.absent)
+    return Dataset(name, Path(root), listing.classes, there, listing.lists, scope, missing, selection, source(about))
 
 
 def class_names(name: str, root: Path) -> tuple[str, ...]:
     """Names of the classes of a dataset by label, as its lists have them; none where its videos have no classes."""
     about, listing = _read(name, Path(root))
     return listing.classes if about.labelled else ()
+
+
+def source(about: Description) -> str:
+    """Digest of what a dataset has from outside the suite: its description, and modules that read or generate it.
+
+    Empty for the suite's own. Results that rest on one that has changed are others.
+    """
+    if built_in(about.name):
+        return ""
+    digest = hashlib.sha256(about.model_dump_json(exclude={"frames"}).encode())
+    for name, home in ((about.layout, "suite.datasets"), (about.synthetic, "suite.datasets.synthetic")):
+        if name is not None:
+            module = elsewhere.module(name, home)
+            if module.__file__ and not module.__name__.startswith("suite."):
+                digest.update(Path(module.__file__).read_bytes())
+    return digest.hexdigest()[:12]
 
 
 def present(name: str, root: Path) -> bool:

@@ -120,7 +120,7 @@ def describe(name: str) -> Description:
     try:
         return Description.model_validate({"videos": name} | content | {"name": name})
     except ValidationError as error:
-        first, *more = (f"{path}: {_fault(fault)}; mend this key of the dataset" for fault in error.errors())
+        first, *more = (f"{path}: {_fault(fault)}; mend this key of the dataset" for fault in _faults(error))
         raise InputError(first, more) from None
 
 
@@ -135,6 +135,16 @@ def _folders() -> list[Path]:
 
 def _files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.glob("*.toml") if re.fullmatch(NAME, path.stem))
+
+
+def _faults(error: ValidationError) -> "list[ErrorDetails]":
+    """The faults of a file, one for each key: of a union, what is wrong in the branch that the value is of."""
+    found: dict[object, ErrorDetails] = {}
+    for fault in error.errors():
+        known = found.setdefault(fault["loc"][0], fault)
+        if known["type"].endswith("_type"):
+            found[fault["loc"][0]] = known if fault["type"].endswith("_type") else fault
+    return list(found.values())
 
 
 def _fault(fault: "ErrorDetails") -> str:

@@ -84,6 +84,17 @@ def select(listing: Listing, about: Description, selection: Selection) -> Listin
     )
 
 
+def sizes(whole: Mapping[int, tuple[int, int]], classes: int, selection: Selection) -> dict[int, tuple[int, int]]:
+    """About how many training and test videos a selection leaves of each split, by their numbers alone, for a plan."""
+    taken = len(selection.classes) or classes
+
+    def share(videos: int) -> int:
+        of_class = -(-videos // classes)
+        return min(of_class, selection.limit or of_class) * taken
+
+    return {number: (share(train), share(test)) for number, (train, test) in whole.items()}
+
+
 def _near(name: str, every: list[str]) -> str:
     """The classes that a name may mean, or how they look."""
     folded = {one.casefold(): one for one in every}

@@ -16,8 +16,10 @@ class Data:
         from suite import datasets
 
         self.root = job.roots[name]
-        self.dataset = datasets.load(name, self.root)
         checked = json.loads((job.inputs[f"check-data:{name}"] / "videos.json").read_text(encoding="utf-8"))
+        # A check says what it was of: whatever builds on it sees the same videos.
+        selection = datasets.Selection.of_content(checked.get("selection"))
+        self.dataset = datasets.load(name, self.root, selection)
         self.frames: dict[str, int] = checked["videos"]
         self._store = job.inputs.get(f"frames:{name}")
         self._antialias = _antialias(job.config)
@@ -56,10 +58,13 @@ def check_data(job: Job) -> dict:
     from suite.video import checking
 
     name = job.config["dataset"]
-    dataset = datasets.load(name, job.roots[name])
+    selection = datasets.Selection.of_content(job.config.get("selection"))
+    dataset = datasets.load(name, job.roots[name], selection)
     # Unreadable videos are found and counted here; whether a run goes on without them is the caller's choice.
     memo = job.roots["memo"] / f"{name}.jsonl" if "memo" in job.roots else None
     report = checking.check(dataset, True, max(job.runtime.workers, 1), job.runtime.progress, memo)
+    if selection:
+        report["selection"] = selection.content()
     (job.folder / "videos.json").write_text(json.dumps(report, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     counts = {"listed": len(dataset.videos()), "decoded": report["decoded"], "unreadable": len(report["unreadable"])}
     counts |= {name: report[name] for name in ("missing", "disagree")} | {"duplicates": len(report["duplicates"])}

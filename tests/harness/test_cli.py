@@ -14,6 +14,7 @@ import pytest
 from harness import __version__, cli
 from harness.commands import TABLES
 from harness.records import Store
+from suite import datasets
 from suite.datasets import synthetic
 
 ROOT = Path(__file__).parents[2]
@@ -229,6 +230,12 @@ def test_plan_says_what_is_missing_and_what_it_costs(harness, tmp_path):
         (["plan", "vcop", "--set", "video.crop=5"], ["--set video.crop=5: ", "greater than or equal to 8"]),
         (["run", "vcop", "--set", "video.crap=5"], ["no 'crap' in video; there are clip_length"]),
         (["regression", "vcop", "--set", "video.crop=24"], ["No such option: --set"]),
+        (["plan", "vcop", "--limit", "0"], ["--limit 0: give a whole number from 1"]),
+        (["run", "vcop", "--classes", "MoveUpp,grow"], ["'MoveUpp' is no class of hmdb51 or ucf101; near it: MoveUp"]),
+        (["run", "vcop", "--classes", "MoveUp"], ["hmdb51 has none of the classes MoveUp", "--datasets"]),
+        (["plan", "vcop-curriculum", "--limit", "2"], ["activitynet-qa: its videos have no classes", "--datasets"]),
+        (["plan", "vcop", "--scale", "paper", "--classes", "golf"], ["--classes needs --data-root"]),
+        (["regression", "vcop", "--limit", "2"], ["No such option: --limit"]),
         (["unknown-command"], ["unknown-command"]),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
@@ -290,6 +297,46 @@ def test_a_run_under_other_settings_is_kept_apart(harness, made, tmp_path, monke
         fails(
             harness("report", "--records", runs / "reports/records", *check), "video.crop = 24 instead of 32", "--out"
         )
+
+
+def test_a_part_of_the_data_is_measured_and_kept_apart(harness, made, tmp_path, monkeypatch):
+    """A partial download serves: of two classes one has two videos of each list, and the other three."""
+    runs, root = tmp_path / "runs", tmp_path / "data"
+    shutil.copytree(made / "ucfTrainTestlist", root / "ucfTrainTestlist")
+    for count, name in ((2, "MoveRight"), (3, "MoveUpRight")):
+        for video in datasets.load("ucf101", made, datasets.Selection(count, (name,))).videos():
+            (root / video.path).parent.mkdir(parents=True, exist_ok=True)
+            (root / video.path).symlink_to(made / video.path)
+    words = ("vcop", *NARROW, "--data-root", root, "--runs", runs)
+    fails(harness("run", *words), "no such video, named in trainlist01.txt, line 3")
+    fails(harness("check-data", "--data-root", root, "--limit", "3", "--runs", runs), "no such video")
+    code, out, err = harness("check-data", "--data-root", root, "--limit", "2", "--runs", runs)
+    assert code == 0, err
+    assert "ucf101: subset-" in out
+    assert "split 1: 4 train, 4 test" in out
+    code, _, err = harness("run", *words, "--limit", "2", "--classes", "MoveUpRight,MoveRight")
+    assert code == 0, err
+    asked = "the first 2 videos of each class of every list; videos of 2 classes: MoveUpRight, MoveRight"
+    assert f"compared with no printed number: {asked}" in err
+    (record,) = Store(runs / "records").read("vcop")
+    assert record.scope == "subset"
+    assert [one.option for one in record.asked] == ["--limit 2", "--classes MoveUpRight,MoveRight"]
+    assert {one.id for one in record.asked} <= set(record.departures)
+    assert (record.counts["listed"], record.counts["decoded"]) == (4, 4)
+    code, _, err = harness("run", *words, "--limit", "1")
+    assert code == 0, err
+    (fewer,) = (one for one in Store(runs / "records").read("vcop") if one.counts["listed"] == 2)
+    assert fewer.fingerprint != record.fingerprint
+    assert fewer.stages["features:ucf101"] != record.stages["features:ucf101"]
+    page = (runs / "reports/vcop.md").read_text(encoding="utf-8")
+    assert asked in page
+    assert "--limit 2 --classes MoveUpRight,MoveRight --data-root DATA\n" in page
+    code, out, _ = harness("compare", "vcop", "--scale", "tiny", "--records", runs / "records")
+    assert code == 0
+    assert "NOT COMPARABLE" in out
+    monkeypatch.setattr("harness.commands.REPORTS", runs / "reports")
+    shutil.move(runs / "records", runs / "reports/records")
+    fails(harness("report", "--records", runs / "reports/records"), "of each class", "--out")
 
 
 def test_export_of_cells(harness, tmp_path):

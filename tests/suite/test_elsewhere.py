@@ -18,10 +18,10 @@ def places(tmp_path, monkeypatch):
         folder.mkdir()
     monkeypatch.setenv(elsewhere.VARIABLE, os.pathsep.join(map(str, folders)))
     monkeypatch.setattr(sys, "path", list(sys.path))
-    before = set(sys.modules)
     yield folders
-    for name in set(sys.modules) - before:
-        del sys.modules[name]
+    for name, module in list(sys.modules.items()):
+        if (getattr(module, "__file__", None) or "").startswith(f"{tmp_path}/"):
+            del sys.modules[name]
 
 
 def test_folders_are_those_of_the_variable_in_its_order(places, monkeypatch):
