@@ -435,7 +435,7 @@ def shared(
 
         listed = [*others[:place], *options, *others[place + 1 :]]
         # The command line reads both: which options there are, and of which types.
-        gathered.__signature__ = inspect.Signature(listed)  # type: ignore[attr-defined]
+        gathered.__signature__ = inspect.Signature(listed)  # type: ignore[attr-defined]  # which inspect looks for
         gathered.__annotations__ = {one.name: one.annotation for one in listed}
         return gathered
 

@@ -144,3 +144,10 @@ def test_the_environments_that_the_readme_names_exist():
     ]
     for name in ("shared", "lint", "types", "tests", "bench", "regression", "report", *papers):
         assert f"[testenv:{name}]" in lines
+
+
+@pytest.mark.parametrize("path", [*HARNESS, *SUITE_FILES], ids=named)
+def test_a_type_that_is_not_checked_says_which_and_why(path):
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if "type: ignore" in line:
+            assert re.search(r"# type: ignore\[[a-z-]+\]  # \w+", line), line
