@@ -360,6 +360,13 @@ def holds(root: Path, dataset: str) -> bool:
     return datasets.present(dataset, Path(root))
 
 
+def dataset_names() -> tuple[str, ...]:
+    """Names of all datasets, the suite's own first."""
+    from suite import datasets
+
+    return datasets.names()
+
+
 def datasets_in(root: Path) -> list[str]:
     """Names of the datasets that a data root seems to hold. Raises UsageError when there are none."""
     from suite import datasets

@@ -40,7 +40,7 @@ class Prepared:
 
 def papers(folder: Path) -> dict[str, Paper]:
     """The tables of the papers in a folder, and of those elsewhere."""
-    return tables.load(folder, door.elsewhere("tables.toml"))
+    return tables.load(folder, door.elsewhere("tables.toml"), door.dataset_names())
 
 
 def paper_of(key: str, folder: Path) -> Paper:

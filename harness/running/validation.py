@@ -49,7 +49,7 @@ def check(folder: Path, runs: Path, only: Path | None = None) -> Findings:
         if key in files and key in elsewhere["tables"]:
             found.faults.append(f"{path}: the paper {key!r} is there already, in {files[key]}; give it another key")
         named = key if key in elsewhere["tables"] else None
-        if (paper := found.of(tables.load_paper, path, named)) is not None:
+        if (paper := found.of(tables.load_paper, path, named, door.dataset_names())) is not None:
             papers[key] = paper
         if _within(path, only):
             found.checked.append(path)

@@ -1,6 +1,6 @@
 """Reference tables read from files. Every fault is a ``UsageError`` of one line: file, table, row, what is wrong."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,24 +25,27 @@ class _Written(float):
         return number
 
 
-def load(folder: Path, elsewhere: Mapping[str, Path] | None = None) -> dict[str, Paper]:
+def load(
+    folder: Path, elsewhere: Mapping[str, Path] | None = None, datasets: Collection[str] | None = None
+) -> dict[str, Paper]:
     """Read every ``*.toml`` of a folder (not of the folders in it); paper key -> Paper, in the order of the keys.
 
-    elsewhere: paper key -> its file, of papers that lie in other places; they come last. Raises UsageError for a folder
+    elsewhere: paper key -> its file, of papers that lie in other places; they come last. datasets: names of those that there
+    are; None: any. Raises UsageError for a folder
     without tables, for a paper that is there twice, and as ``load_paper`` does.
     """
     paths = {path.stem: path for path in sorted(folder.glob("*.toml"))}
     if not paths:
         raise UsageError(f"{folder}: no reference tables (*.toml) there; point to the reference_tables folder")
-    papers = {key: load_paper(path) for key, path in paths.items()}
+    papers = {key: load_paper(path, datasets=datasets) for key, path in paths.items()}
     for key, path in (elsewhere or {}).items():
         if key in papers:
             raise UsageError(f"{path}: the paper {key!r} is there already, in {paths[key]}; give it another key")
-        papers[key] = load_paper(path, key)
+        papers[key] = load_paper(path, key, datasets)
     return papers
 
 
-def load_paper(path: Path, named: str | None = None) -> Paper:
+def load_paper(path: Path, named: str | None = None, datasets: Collection[str] | None = None) -> Paper:
     """Read and check one paper's tables; `named`: the key of a paper elsewhere, whose folder is named by it, and not the file.
 
     Raises UsageError, one line that names file, table and row.
@@ -62,7 +65,7 @@ def load_paper(path: Path, named: str | None = None) -> Paper:
         if not isinstance(content[f"{key}s"], list):
             raise UsageError(f"{path}: write [[{key}]] with two brackets; there may be several")
     try:
-        paper = Paper.model_validate(content)
+        paper = Paper.model_validate(content, context={"datasets": datasets})
     except ValidationError as error:
         # An id or key with a line break in it must not break the message.
         first, *more = (f"{path}: {' '.join(_describe(fault, content).split())}" for fault in error.errors())

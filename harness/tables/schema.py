@@ -16,8 +16,10 @@ from pydantic import (
     Field,
     ModelWrapValidatorHandler,
     PrivateAttr,
+    ValidationInfo,
     model_validator,
 )
+from pydantic_core import PydanticCustomError
 
 from harness.errors import UsageError
 
@@ -36,7 +38,17 @@ def _each_once(splits: tuple[int, ...]) -> tuple[int, ...]:
 Splits = Annotated[
     tuple[Annotated[int, Field(ge=1, strict=True)], ...], Field(min_length=1), AfterValidator(_each_once)
 ]
-Dataset = Literal["ucf101", "hmdb51", "aslan", "yupenn", "activitynet-qa"]
+
+
+def _there(dataset: str, info: ValidationInfo) -> str:
+    """A dataset's name is one of those that the reader of a file knows, where it knows any."""
+    known = (info.context or {}).get("datasets")
+    if known is not None and dataset not in known:
+        raise PydanticCustomError("literal_error", "unknown dataset", {"expected": ", ".join(known)})
+    return dataset
+
+
+Dataset = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,59}$"), AfterValidator(_there)]
 Unit = Literal["percent", "millions", "gmacs", "loss", "auc", "error", "count", "samples", "epochs", "silhouette"]
 # How something is measured. A pretext task may have a protocol of its own, which its module names; those of the suite are
 #     order-accuracy     clips of a video put in order
