@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torchvision.transforms._presets import VideoClassification
 
@@ -34,6 +34,7 @@ def test_a_name_is_the_value_it_stands_for(name):
     assert torch.equal(transforms.to_network(clip, inputs.NAMED[name].model_dump(mode="json")), expected)
 
 
+@settings(max_examples=40, deadline=None)
 @given(
     seed=st.integers(0, 2**32),
     height=st.integers(30, 60),
