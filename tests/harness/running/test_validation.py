@@ -96,6 +96,7 @@ def test_every_fault_of_a_file_is_listed(papers):
             "values = [75.0, 1.0]",
             r"tables\.toml: table1 row speed: 2 values for 1 columns",
         ),
+        ("tables.toml", 'dataset = "ucf101"', 'dataset = "ucf-101"', r"tables\.toml: .*unknown dataset 'ucf-101'"),
         ("recipe.toml", 'key = "', 'key = "not-', r"recipe\.toml: its key is not"),
         ("recipe.toml", ".task", ".tusk", r"recipe\.toml: .*no module 'one_fault_\d+\.tusk'"),
         ("recipe.toml", "speeds = [1, 2]", "speeds = [1]", r"recipe\.toml: settings\.pretraining\.speed.*speeds"),
