@@ -162,6 +162,7 @@ def _flow(data: Native, settings: Scale) -> Near:
     length = settings.video.clip_length
     video = next(video for video in data.dataset.videos() if data.frames[video.name] >= length)
     frames = data.source.frames(video.name, range(length))
+    assert settings.flow is not None  # the recipe has it
     chosen = settings.flow.model_dump(exclude_none=True, exclude={"store"})
     found: Near = {}
     for method, given in (("brox", chosen), ("dis", {"method": "dis"})):

@@ -229,7 +229,8 @@ def _steps(job: Job, settings: Scale) -> dict:
     stepped = built[-1]
     next_place = int(stepped.oldest)
     steps["queue"] = stepped.queue[:next_place].abs().mean().item()
-    steps["key-encoder"] = stepped.key_backbone.conv1.conv.spatial.weight.abs().mean().item()
+    first_convolution = stepped.key_backbone.get_parameter("conv1.conv.spatial.weight")
+    steps["key-encoder"] = first_convolution.abs().mean().item()
     job.runtime.progress(1, 2)
     batch = batch_of(samples, 0, pretext.optimisation.batch)
     return {

@@ -127,6 +127,7 @@ def _evaluated(name: str, data: Native, settings: Scale) -> tuple[dict[str, int]
     from suite.evaluation import features, finetuning, order, recognition
 
     video, retrieval = settings.video, settings.retrieval
+    assert retrieval is not None  # the recipe has it
     split = data.dataset.splits[1]
     tested, trained = split.test[TAKEN], split.train[TAKEN]
     backbone = fix_weights(backbones.build(name, settings.width), WEIGHTS)
@@ -229,6 +230,7 @@ def _trained(job: Job, settings: Scale) -> dict:
     top1 = {}
     for weights, inputs in (("vcop", {"pretrain": pretrained}), ("random", {})):
         retrieval = settings.retrieval
+        assert retrieval is not None  # the recipe has it
         config = network | {"weights": weights, "dataset": name, "split": 1, "bn": "running"}
         config |= {"clips": retrieval.clips, "stride": retrieval.stride, "pooling": retrieval.pooling}
         features, _ = stage(job, "features", config, data | inputs, f"features-{weights}")

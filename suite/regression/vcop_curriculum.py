@@ -168,6 +168,7 @@ def _evaluation(job: Job, settings: Scale) -> dict:
     sides = split.test[::EVERY], split.train[::EVERY]
     backbone = fix_weights(backbones.build("r3d", settings.width), WEIGHTS)
     taken: dict[str, Any] = {"clip_length": settings.video.clip_length, "crop": settings.video.crop, "clips": CLIPS}
+    assert settings.retrieval is not None  # the recipe has it
     for done, layer in enumerate(LAYERS):
         job.runtime.progress(done, len(LAYERS) + 1)
         found = [features.extract(backbone, data.source, side, data.frames, pooling=layer, **taken) for side in sides]
@@ -245,7 +246,7 @@ def _answering(data: Native, listed: dict, vocabulary, answers: tuple[str, ...],
         )
         loss = network.outcome(*batch_of(training, 0, chosen.optimisation.batch)).loss
         loss.backward()
-        norm = torch.stack([each.grad.norm() for each in network.parameters()]).norm()
+        norm = torch.stack([each.grad.norm() for each in network.parameters() if each.grad is not None]).norm()
         found |= {f"{name}/loss": loss.item(), f"{name}/gradient-norm": norm.item()}
         if video:
             attention = answer(network, test, chosen.optimisation.batch, "cpu").attention

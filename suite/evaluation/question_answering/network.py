@@ -117,6 +117,9 @@ class SoftAttention(nn.Module):
         video: False leaves the video out, and the answer is read off the question: how far questions alone go.
     """
 
+    mean: Tensor
+    factor: Tensor
+
     def __init__(
         self,
         embeddings: Tensor,

@@ -234,6 +234,7 @@ class SegmentNetwork(nn.Module):
     @torch.no_grad()
     def _follow(self) -> None:
         """The key encoder's parameters move towards the query encoder's (Eq. 18). Its batch norm has statistics of its own."""
+        assert self.projection is not None  # asked of networks that learn contrast
         for follower, leader in ((self.key_backbone, self.backbone), (self.key_projection, self.projection)):
             for key, query in zip(follower.parameters(), leader.parameters(), strict=True):
                 key.mul_(self.momentum).add_(query, alpha=1 - self.momentum)

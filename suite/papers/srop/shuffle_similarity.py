@@ -87,5 +87,7 @@ def _exact(distances: Tensor, parts: int) -> Tensor:
     """Places of the distances whose sum is the smallest: [..., P * P], row by row -> int64 [..., P]."""
     columns = torch.tensor(list(itertools.permutations(range(parts))), device=distances.device)
     places = columns + parts * torch.arange(parts, device=distances.device)
-    sums = sum(distances.index_select(-1, places[:, row]) for row in range(parts))
+    sums = distances.index_select(-1, places[:, 0])
+    for row in range(1, parts):
+        sums = sums + distances.index_select(-1, places[:, row])
     return places[sums.argmin(-1)]
