@@ -348,6 +348,12 @@ class Scale(Settings):
 
     def _unknown_network(self, pretraining: Pretraining) -> str:
         """What is wrong with the networks that a pretraining needs; "" if nothing is."""
+        task = tasks.find(pretraining.pretext)
+        if hasattr(task, "resume") and pretraining.start is None:
+            return f": {task.NAME} goes on from another pretraining; name it by start"
+        for role in pretraining.networks().keys() - {"pretrain"}:
+            if role not in type(pretraining).model_fields or not hasattr(task, "attach"):
+                return f" needs a network as {role!r}; {task.NAME} takes it by a setting of that name and a function attach"
         for other in pretraining.networks().values():
             if other not in self.pretraining:
                 return f" needs the pretraining {other!r}, which is not there"

@@ -26,6 +26,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from inspect import signature
 from pathlib import Path
 from types import ModuleType
@@ -76,6 +77,12 @@ class HeldOut:
 
 def find(path: str) -> ModuleType:
     """The task that a recipe names. Raises InputError if there is no such module, or it is no task."""
+    return _found(path, elsewhere.folders())
+
+
+@cache
+def _found(path: str, folders: tuple[Path, ...]) -> ModuleType:
+    """The task of that name under these folders elsewhere: looked for once, and asked for with every recipe."""
     module = elsewhere.module(path, HOME)
     if found := faults(module):
         raise InputError(f"{path} is no pretext task: {'; '.join(found)} (suite/tasks.py says what a task has)")

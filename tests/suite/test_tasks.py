@@ -41,9 +41,14 @@ def place(tmp_path, monkeypatch):
         del sys.modules[name]
 
 
+def of_vcop() -> dict:
+    """VCOP's pretraining as its recipe gives it."""
+    return recipe.load("vcop", "tiny").settings.pretraining["vcop"].model_dump(mode="json", exclude_unset=True)
+
+
 def pretraining(pretext: str, **more) -> dict:
     """A pretraining of VCOP's recipe under another task."""
-    given = recipe.load("vcop", "tiny").settings.pretraining["vcop"].model_dump(mode="json", exclude_unset=True)
+    given = of_vcop()
     kept = ("dataset", "split", "optimisation")
     return {key: given[key] for key in kept} | {"pretext": pretext} | more
 
@@ -178,6 +183,46 @@ def test_what_is_no_task_is_one_line_of_the_recipe(place, line, instead, words):
     errors = caught.value.errors()
     assert [error["loc"] for error in errors] == [("pretraining", "own")]
     assert words in errors[0]["msg"]
+
+
+HELPED = GOOD.replace(
+    "    share: Share\n",
+    """    share: Share
+    helper: str | None = None
+
+    def networks(self):
+        return super().networks() | ({} if self.helper is None else {"ROLE": self.helper})
+""",
+)
+ATTACH = "\ndef attach(network, role, state): ...\n"
+RESUME = "\ndef resume(network, samples, pretraining, *, weights, folder, device, workers, progress): ...\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "more", "words"),
+    [
+        (HELPED.replace("ROLE", "helper") + ATTACH, {"helper": "other"}, None),
+        (HELPED.replace("ROLE", "helper"), {"helper": "other"}, "own needs a network as 'helper'; pace takes it by"),
+        (HELPED.replace("ROLE", "frames:a") + ATTACH, {"helper": "other"}, "own needs a network as 'frames:a'"),
+        (
+            HELPED.replace("ROLE", "helper") + ATTACH,
+            {"helper": "none"},
+            "own needs the pretraining 'none', which is not",
+        ),
+        (HELPED.replace("ROLE", "helper") + ATTACH, {"helper": "own"}, "own starts from itself"),
+        (GOOD + RESUME, {"start": "other"}, None),
+        (GOOD + RESUME, {}, "own: pace goes on from another pretraining; name it by start"),
+    ],
+)
+def test_networks_that_a_task_needs_are_there_and_can_be_taken(place, text, more, words):
+    (place / "pace.py").write_text(text)
+    both = {"own": pretraining("pace", share=0.25, **more), "other": of_vcop()}
+    if words is None:
+        assert set(scale(**both).pretraining) == {"own", "other"}
+        return
+    with pytest.raises(ValidationError) as caught:
+        scale(**both)
+    assert f"pretraining.{words}" in caught.value.errors()[0]["msg"]
 
 
 @pytest.mark.parametrize(
