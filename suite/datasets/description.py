@@ -4,8 +4,10 @@ Those of the suite lie beside this module, others in `DIR/datasets/` of the plac
 the fields of `Description`; docs/bring-a-dataset.md shows how to write one.
 """
 
+import os
 import re
 import tomllib
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -104,12 +106,23 @@ def files() -> dict[str, Path]:
 
 def describe(name: str) -> Description:
     """The description of a dataset. Raises InputError for a name that is not there, and for a malformed file."""
-    found = [folder / f"{name}.toml" for folder in _folders() if (folder / f"{name}.toml") in _files(folder)]
+    places = [folder / f"{name}.toml" for folder in _folders()] if re.fullmatch(NAME, name) else []
+    found = [path for path in places if os.path.lexists(path)]
     if not found:
         raise InputError(f"unknown dataset {name!r}; choose one of {', '.join(names())}")
     if len(found) > 1:
         raise InputError(f"{found[1]}: there is a dataset {name!r} already ({found[0]}); rename one of the files")
     (path,) = found
+    try:
+        changed = path.stat().st_mtime_ns
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); check the file") from None
+    return _read(path, changed)
+
+
+@lru_cache(maxsize=1000)
+def _read(path: Path, changed: int) -> Description:
+    """A file as it was when it last changed: recipes ask for the same few datasets all the time."""
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     # Python itself refuses numbers of thousands of digits.
@@ -118,7 +131,7 @@ def describe(name: str) -> Description:
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); check the file") from None
     try:
-        return Description.model_validate({"videos": name} | content | {"name": name})
+        return Description.model_validate({"videos": path.stem} | content | {"name": path.stem})
     except ValidationError as error:
         first, *more = (f"{path}: {_fault(fault)}; mend this key of the dataset" for fault in _faults(error))
         raise InputError(first, more) from None
