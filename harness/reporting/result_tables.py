@@ -10,7 +10,7 @@ from harness.reporting import charts
 from harness.reporting.markdown import DASH, code, number, probability, signed, text
 from harness.reporting.markdown import table as grid
 from harness.reporting.sections import Section
-from harness.tables import EXACT_UNITS, Column, Table
+from harness.tables import EXACT_UNITS, Column, Row, Table
 
 DECIMALS = {"percent": 1, "loss": 3, "auc": 3, "error": 3, "millions": 2, "gmacs": 2, "count": 0}
 DECIMALS |= {"samples": 0, "epochs": 0, "silhouette": 1}
@@ -297,44 +297,48 @@ def _remarks(judged: Sequence[Judgement], table: Table) -> str:
 def _as_printed(section: Section, table: Table) -> list[str]:
     names = charts.row_names(table)
     parts = []
-    for columns in _blocks(table):
-        rows = []
-        for row in table.rows:
-            judged = [section.judgements[table.id, row.id, column.id] for column in columns]
+    for columns, rows in _judged(section, table):
+        lines = []
+        for row, judged in rows:
             verdicts = dict.fromkeys(one.verdict for one in judged)
-            rows.append([text(names[row.id]), ", ".join(verdicts), *(printed(section, one) for one in judged)])
-        parts.append(grid(["Printed", "verdict", *(text(column.label) for column in columns)], rows, words=(0, 1)))
+            lines.append([text(names[row.id]), ", ".join(verdicts), *(printed(section, one) for one in judged)])
+        parts.append(grid(["Printed", "verdict", *(text(column.label) for column in columns)], lines, words=(0, 1)))
     return parts
 
 
 def _ours_alone(section: Section, table: Table) -> list[str]:
     names, digits = charts.row_names(table), decimals(section, table)
     parts = []
-    for columns in _blocks(table):
-        rows = []
-        for row in table.rows:
-            judged = [section.judgements[table.id, row.id, column.id] for column in columns]
+    for columns, rows in _judged(section, table):
+        lines = []
+        for row, judged in rows:
             values = [ours(one, digits[one.column]) for one in judged]
-            rows.append([text(names[row.id]), *values, str(max(one.seeds for one in judged) or DASH)])
-        parts.append(grid(["Ours", *(text(column.label) for column in columns), "seeds"], rows))
+            lines.append([text(names[row.id]), *values, str(max(one.seeds for one in judged) or DASH)])
+        parts.append(grid(["Ours", *(text(column.label) for column in columns), "seeds"], lines))
     return parts
 
 
 def _beside_cited(section: Section, table: Table) -> list[str]:
     names, digits = charts.row_names(table), decimals(section, table)
     parts = []
-    for columns in _blocks(table):
-        rows = []
-        for row in table.rows:
-            judged = [section.judgements[table.id, row.id, column.id] for column in columns]
+    for columns, rows in _judged(section, table):
+        lines = []
+        for row, judged in rows:
             if row.source == "cited":
                 source, values = "cited", [printed(section, one) for one in judged]
             else:
                 source = "ours"
                 values = [ours(one, digits[one.column]) for one in judged]
-            rows.append([text(names[row.id]), source, *values])
-        parts.append(grid(["Row", "source", *(text(column.label) for column in columns)], rows, words=(0, 1)))
+            lines.append([text(names[row.id]), source, *values])
+        parts.append(grid(["Row", "source", *(text(column.label) for column in columns)], lines, words=(0, 1)))
     return parts
+
+
+def _judged(section: Section, table: Table) -> Iterator[tuple[list[Column], list[tuple[Row, list[Judgement]]]]]:
+    """The blocks that a table's columns stand in, each with every row's judgements in them."""
+    for columns in _blocks(table):
+        judged = [(row, [section.judgements[table.id, row.id, column.id] for column in columns]) for row in table.rows]
+        yield columns, judged
 
 
 def _blocks(table: Table) -> Iterator[list[Column]]:

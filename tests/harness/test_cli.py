@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import __version__, cli
+from harness import __version__
 from harness.commands import TABLES
 from harness.records import Store
 from suite import datasets
@@ -19,28 +19,6 @@ from suite.datasets import synthetic
 
 ROOT = Path(__file__).parents[2]
 NARROW = ("--tables", "table2", "--rows", "r3d_random", "--datasets", "ucf101", "--device", "cpu")
-
-
-@pytest.fixture
-def harness(monkeypatch, capsys):
-    """Runs a command in this process: (exit code, standard output, standard error)."""
-
-    def call(*words) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["harness", *map(str, words)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        printed = capsys.readouterr()
-        return ended.value.code, printed.out, printed.err
-
-    return call
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    """A data root with two classes of generated UCF101."""
-    root = tmp_path_factory.mktemp("data")
-    synthetic.generate("ucf101", root, {"height": 48, "width": 64, "seed": 1, "classes": 2}, lambda done, total: None)
-    return root
 
 
 @pytest.fixture

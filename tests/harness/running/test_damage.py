@@ -3,42 +3,23 @@
 import os
 import random
 import re
-import sys
 from pathlib import Path
 
 import pytest
 
-from harness import cli
 from harness.plan import Plan, Stage
 from harness.running import stage_folders
-from suite.datasets import synthetic
 from tests.campaign.kills import contents
 from tests.harness.running.test_executors import ONE, result, run, stage
 
 ASKED = ("--tables", "table2,figure5", "--rows", "r3d_random", "--datasets", "ucf101", "--device", "cpu")
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    """A data root with two classes of generated UCF101."""
-    root = tmp_path_factory.mktemp("data")
-    synthetic.generate("ucf101", root, {"height": 48, "width": 64, "seed": 1, "classes": 2}, lambda done, total: None)
-    return root
-
-
 @pytest.fixture
-def harness(monkeypatch, capfd, tmp_path):
-    """Runs a command in a folder of its own: (exit code, standard output, standard error)."""
+def harness(harness, monkeypatch, tmp_path):
+    """Runs a command in a folder of its own."""
     monkeypatch.chdir(tmp_path)
-
-    def call(*words) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["harness", *map(str, words)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        printed = capfd.readouterr()
-        return ended.value.code, printed.out, printed.err
-
-    return call
+    return harness
 
 
 def cut(path: Path, draw: random.Random) -> None:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from torchvision.models import resnet18
 
 from suite.backbones import resnet3d
+from tests.suite.backbones.test_networks import multiply_accumulates
 
 
 def on_meta(width: int = 64) -> resnet3d.ResNet3D:
@@ -42,17 +43,7 @@ def test_maps_are_those_of_the_paper():
 def test_parameters_and_cost():
     network = on_meta()
     assert sum(parameter.numel() for parameter in network.parameters()) == 33_203_904
-    counted = 0
-
-    def count(module, inputs, output):
-        nonlocal counted
-        counted += output.numel() * module.weight[0].numel()
-
-    for module in network.modules():
-        if isinstance(module, torch.nn.Conv3d):
-            module.register_forward_hook(count)
-    network(torch.empty(1, 3, 16, 112, 112, device="meta"))
-    assert round(counted / 1e9, 2) == 8.31
+    assert round(multiply_accumulates(network, (1, 3, 16, 112, 112)) / 1e9, 2) == 8.31
 
 
 def test_stages_map_and_feature_agree():
