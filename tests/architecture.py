@@ -180,7 +180,7 @@ def draw() -> str:
     parts += [_inner(here, there, placed) for here, there in sorted(inner)]
     parts += [_through_the_door(here, there, placed) for here, there in sorted(found - _within(found))]
     door = placed[Room("harness", "running")]
-    parts.append(_text(door.left + WIDTH - 58, door.top + 21, "door.py", 12, DOOR))
+    parts.append(_text(door.left + WIDTH - 58, door.top + 21, "door/", 12, DOOR))
     note = "An arrow is an import. Within a stack, arrows between rooms that others join already are left out."
     parts.append(_text(MARGIN, height - 18, note, 12, PALE))
     return "\n".join([*parts, "</svg>"]) + "\n"

@@ -624,7 +624,7 @@ def test_evaluate_asks_questions_with_and_without_word_vectors(harness, tmp_path
 
     # Without the file the last two stages are others; here the first ones' results stand in for theirs.
     recipe = door.load_recipe("vcop-curriculum", "tiny")
-    asked = evaluation.as_paper(path, "r3d", "video-qa", "ucf101", (1,), recipe)
+    asked = evaluation.as_paper(path, "r3d", "video-qa", None, (1,), recipe)
     plans = [
         preparation.work_out(asked, recipe, root, Request(everything=True), runs, glove=file).built.stages.values()
         for file in (glove, None)

@@ -7,6 +7,7 @@ import pytest
 from harness import plan, tables
 from harness.errors import UsageError
 from harness.running import door, preparation
+from harness.running.door import networks
 from tests.suite.backbones.test_foreign import FACTORIES
 
 TABLES = """
@@ -82,7 +83,7 @@ def test_code_that_was_changed_makes_other_keys(tmp_path, network):
     before = keys()
     (tmp_path / f"{network}.py").write_text(FACTORIES + "# changed\n", encoding="utf-8")
     # As in another process.
-    door._network.cache_clear()
+    networks.network_facts.cache_clear()
     after = keys()
     assert before["r3d"] == after["r3d"]
     assert before[f"{network}:Good"] != after[f"{network}:Good"]

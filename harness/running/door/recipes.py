@@ -1,0 +1,114 @@
+"""Recipes, and what the plan must know of their pretrainings."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness import plan
+from harness.plan import Setting
+from harness.running.door.faults import suite_errors
+
+if TYPE_CHECKING:
+    from suite.recipe import Recipe
+
+
+def load_recipe(paper: str, scale: str, changes: Iterable[Setting] = ()) -> "Recipe":
+    """The paper's recipe at a scale, with settings that are asked for otherwise. Raises UsageError."""
+    from suite import recipe
+
+    with suite_errors():
+        return recipe.changed(recipe.load(paper, scale), dict(changes))
+
+
+def add_papers(folders: Iterable[Path]) -> None:
+    """Take papers, networks and datasets from these folders, too. Raises UsageError for one that is not there."""
+    from suite import elsewhere
+
+    with suite_errors():
+        elsewhere.extend(folders)
+
+
+def elsewhere(name: str) -> dict[str, Path]:
+    """The file of that name of every paper outside the checkout, by the paper's key. Raises UsageError for a key of two."""
+    from suite import elsewhere
+
+    with suite_errors():
+        return elsewhere.files(name)
+
+
+def recipe_for(
+    backbone: str, paper: str, scale: str, changes: Iterable[Setting], stated: Mapping[str, object]
+) -> "Recipe":
+    """The paper's recipe for a network that is measured under it: with the input that the network says it takes, then what is
+    asked for otherwise, then the input that is stated for it (a table, as suite.video.inputs.NetworkInput has it).
+
+    At tiny scale clips are as small as the recipe has them, whatever the network says. Raises UsageError.
+    """
+    from suite import backbones, recipe
+    from suite.video import inputs
+
+    with suite_errors():
+        own, asked = backbones.video_input(backbone), inputs.stated(stated, "the options")
+        found = recipe.under(recipe.load(paper, scale), own.of_any_size() if scale == "tiny" else own)
+        return recipe.under(recipe.changed(found, dict(changes)), asked)
+
+
+def recipe_file(paper: str) -> Path:
+    """The file of a paper's recipe. Raises UsageError where it has none."""
+    from suite import recipe
+
+    with suite_errors():
+        return recipe.file(paper)
+
+
+def heavy(recipe: "Recipe") -> list[str]:
+    """Faults of a recipe's tasks whose import takes what plans and pages must do without, such as torch."""
+    from suite import tasks
+
+    found = []
+    for path in sorted({pretraining.pretext for pretraining in recipe.settings.pretraining.values()}):
+        if names := tasks.heavy(path):
+            found.append(
+                f"{path}: its import loads {', '.join(names)}; import them within functions, or in modules beside it"
+            )
+    return found
+
+
+def papers_with_recipe() -> list[str]:
+    """Keys of the papers that can be run."""
+    from suite import recipe
+
+    return recipe.papers()
+
+
+def scales() -> tuple[str, ...]:
+    """Names of the scales, the paper's own first."""
+    from suite import recipe
+
+    return recipe.SCALES
+
+
+def pretraining_facts(recipe: "Recipe") -> dict[str, plan.Pretraining]:
+    """What the plan must know of a recipe's pretrainings, by name."""
+    from suite import tasks
+
+    facts = {}
+    for name, settings in recipe.settings.pretraining.items():
+        task, networks = tasks.find(settings.pretext), settings.networks()
+        content, counted = (
+            each.model_dump(mode="json", exclude_none=True, exclude={"start", *networks})
+            for each in (settings, settings.counted())
+        )
+        facts[name] = plan.Pretraining(
+            settings=content,
+            counted=counted,
+            version=task.VERSION,
+            dataset=settings.dataset,
+            split=settings.split,
+            networks=networks,
+            flow=settings.flow,
+            passes=settings.passes(),
+            clips_of_sample=settings.clips_of_sample,
+            scores={protocol: version for protocol, (_, version) in task.SCORES.items()},
+        )
+    return facts
