@@ -93,7 +93,7 @@ def names(param: typer.CallbackParam, value: list[str] | None) -> list[str] | No
 def splits(words: object) -> tuple[int, ...]:
     """Official splits, "1" or "1,2,3"."""
     parts = [part.strip() for part in str(words).split(",")]
-    if not all(part in ("1", "2", "3") for part in parts) or len(set(parts)) < len(parts):
+    if not all(re.fullmatch("[1-9][0-9]{0,2}", part) for part in parts) or len(set(parts)) < len(parts):
         raise UsageError(f"--splits {words}: give official split numbers, each once, such as 1 or 1,2,3")
     return tuple(map(int, parts))
 

@@ -1,5 +1,6 @@
 """The direction of the data, read off the imports."""
 
+import ast
 import re
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from suite import datasets
 from tests.architecture import PICTURE, ROOT, STACKS, Room, arrows, draw, imports, modules, needed, reached, room
 
 MODULES = [(name, path) for top in STACKS for name, path in modules(top)]
@@ -51,6 +53,16 @@ HARNESS = sorted((ROOT / "harness").rglob("*.py"))
 @pytest.mark.parametrize("path", HARNESS, ids=named)
 def test_the_suite_has_one_door(path):
     assert "suite" not in tops(path) or named(path).startswith("harness/running/door/")
+
+
+@pytest.mark.parametrize("path", HARNESS, ids=named)
+def test_no_dataset_is_named(path):
+    """Datasets are data. A protocol may have the name of the only one that it is about."""
+    protocols = {about.protocol for about in map(datasets.describe, datasets.names())}
+    constants = [
+        node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Constant)
+    ]
+    assert not {node.value for node in constants} & (set(datasets.names()) - protocols)
 
 
 @pytest.mark.parametrize("path", [path for path in HARNESS if path.parts[len(ROOT.parts) + 1] != "running"], ids=named)

@@ -53,10 +53,7 @@ def measurable(protocol: str) -> list[str]:
 
     known = [datasets.describe(name) for name in datasets.names()]
     own = [one.name for one in known if one.protocol == protocol]
-    trains = [
-        one for one in known if one.labelled and not one.protocol and any(train for train, _ in one.splits.values())
-    ]
-    return own or [one.name for one in trains]
+    return own or [one.name for one in known if one.labelled and one.trains and not one.protocol]
 
 
 def question_types() -> tuple[str, ...]:
