@@ -31,6 +31,8 @@ DIGITS = 10
 TABLES = {"KINDS", "VERSIONS"}
 # Computed anew each time; golden numbers say whether the results are the same.
 NEVER_KEPT = {"regression"}
+# What moves no result: errors, and the digest of code from elsewhere, which is a part of keys itself.
+APART = ("suite.errors", "suite.datasets.source")
 # What of a task its version is about.
 OF_TASKS = ("eligible", "network", "samples", "attach", "resume")
 
@@ -77,7 +79,7 @@ class Sources:
     """A package below a folder, and what is reached in it."""
 
     def __init__(self, root: Path = ROOT, package: str = "suite", apart: tuple[str, ...] = ()):
-        """apart: homes that are not followed where strings name them."""
+        """apart: modules and names that are not followed, and homes that are not where strings name them."""
         self.root, self.package, self.apart = root, package, apart
         self.parts = re.compile(rf"{package}(\.\w+)+\.?")
 
@@ -96,7 +98,7 @@ class Sources:
         waiting = [tuple(start.rsplit(".", 1)) for start in starts]
         while waiting:
             module, name = here = waiting.pop()
-            if here in seen or module not in self.modules:
+            if here in seen or module not in self.modules or {module, f"{module}.{name}"} & {*self.apart}:
                 continue
             found, onward = self._definition(module, name)
             seen[here] = found
@@ -310,7 +312,7 @@ def present() -> tuple[dict[str, int], Reached]:
     """Each version, and the sources behind it, as they are."""
     from suite import tasks
 
-    sources, found = Sources(apart=(tasks.HOME,)), starts()
+    sources, found = Sources(apart=(tasks.HOME, *APART)), starts()
     versions = {kind: version for kind, (version, _) in found.items()}
     return versions, {kind: sources.reached(*names) for kind, (_, names) in found.items()}
 

@@ -152,6 +152,14 @@ def test_a_home_can_be_left_to_versions_of_its_own(tmp_path, reached):
     ]
 
 
+def test_modules_and_names_can_be_left_out(tmp_path, reached):
+    reached()
+    found = sources.Sources(tmp_path, "made", apart=("made.tools", "made.numbers.double")).reached("made.start.run")
+    assert list(found) == ["made/late.py", "made/numbers.py", "made/start.py"]
+    # The default SIZE is left of numbers.
+    assert found["made/numbers.py"] != reached()["made/numbers.py"]
+
+
 def test_a_version_is_about_the_functions_behind_it_and_what_they_rest_on():
     _, reached = sources.present()
     for kind, (_, starts) in sources.starts().items():
