@@ -194,6 +194,8 @@ class Pretraining:
     counted: dict[str, Any]
     # Raised whenever samples, network or training of the task move.
     version: int
+    # Digest of the task's code, where that is not the suite's own.
+    source: str
     dataset: str
     split: int
     # role -> the pretraining whose network it needs; "pretrain" is the one that it starts from.

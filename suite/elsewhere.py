@@ -4,6 +4,7 @@ A paper lies in a folder there, named by its key with _ for -: its tables.toml, 
 its tasks and networks, which are imported as "<folder>.<module>". This module imports no torch.
 """
 
+import hashlib
 import os
 import sys
 from collections.abc import Iterable
@@ -77,3 +78,17 @@ def module(name: str, home: str | None = None) -> ModuleType:
         f"no module {name!r}{f', neither in {home} nor elsewhere' if home else ''}; mend its name, or give its folder by "
         "--papers"
     )
+
+
+def source(module: ModuleType) -> str:
+    """12 digits of the code of a module: of it alone, or of all Python files of the package that it is in."""
+    top = sys.modules[module.__name__.partition(".")[0]]
+    if hasattr(top, "__path__"):
+        files = sorted(path for folder in top.__path__ for path in Path(folder).rglob("*.py"))
+    else:
+        # One that is built in has no file.
+        files = [Path(top.__file__)] if top.__file__ else []
+    digest = hashlib.sha256()
+    for path in files:
+        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()[:12]

@@ -109,6 +109,18 @@ def test_other_commands_know_it(ran):
     assert re.search(r"pretrain .* missing  +", other.stdout)
 
 
+def test_other_code_is_another_stage(ran):
+    parts = ran / "papers/toy_arrow/parts.py"
+    before = parts.read_text(encoding="utf-8")
+    parts.write_text(
+        before.replace("nn.functional.cross_entropy(", "2 * nn.functional.cross_entropy("), encoding="utf-8"
+    )
+    planned = call(ran, "plan", "toy-arrow")
+    parts.write_text(before, encoding="utf-8")
+    assert re.search(r"pretrain .* missing  +", planned.stdout), planned.stdout + planned.stderr
+    assert re.search(r"check-data .* done  +", planned.stdout)
+
+
 def test_nothing_of_the_project_knows_it():
     for folder in ("harness", "suite", "reference_tables", "docs"):
         for path in (ROOT / folder).rglob("*"):

@@ -21,6 +21,8 @@ def cost(context: Context, trial: Trial) -> str:
         config["clips"] = int(asked["clips"])
     if pretraining := pretrainings.get(trial.weights):
         config["pretraining"] = pretraining.counted
+        if pretraining.source:
+            config["task_source"] = pretraining.source
         if needed := others(pretraining):
             config["networks"] = {role: pretrainings[name].counted for role, name in needed.items()}
     return context.stage("cost", config, {}, [trial.dataset])

@@ -39,6 +39,8 @@ def pretrain(context: Context, backbone: str, weights: str, seed: int) -> str:
         "holdout": context.settings["holdout"].get(dataset),
         "threads": context.threads(),
     }
+    if pretraining.source:
+        config["task_source"] = pretraining.source
     if pretraining.flow:
         config["flow"] = _flow(context)
     clips = context.videos(dataset, pretraining.split)[0] * _clips_of_sample(context, pretraining)

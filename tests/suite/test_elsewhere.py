@@ -101,3 +101,18 @@ def test_a_paper_in_two_places_is_refused_by_both_files(places):
         InputError, match=r"two/own/tables\.toml: the paper 'own' is there already, in .*one/own/tables\.toml"
     ):
         elsewhere.files("tables.toml")
+
+
+def test_the_source_of_a_module_is_that_of_its_package(places):
+    (places[0] / "own").mkdir()
+    (places[0] / "own/task.py").write_text("NUMBER = 1\n")
+    (places[0] / "own/parts.py").write_text("NUMBER = 2\n")
+    (places[0] / "alone.py").write_text("NUMBER = 3\n")
+    task, alone = elsewhere.module("own.task"), elsewhere.module("alone")
+    first = elsewhere.source(task), elsewhere.source(alone)
+    assert [len(one) for one in first] == [12, 12]
+    (places[0] / "own/parts.py").write_text("NUMBER = 4\n")
+    assert elsewhere.source(task) != first[0]
+    assert elsewhere.source(alone) == first[1]
+    (places[0] / "own/parts.py").write_text("NUMBER = 2\n")
+    assert elsewhere.source(task) == first[0]

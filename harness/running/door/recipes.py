@@ -90,7 +90,7 @@ def scales() -> tuple[str, ...]:
 
 def pretraining_facts(recipe: "Recipe") -> dict[str, plan.Pretraining]:
     """What the plan must know of a recipe's pretrainings, by name."""
-    from suite import tasks
+    from suite import elsewhere, tasks
 
     facts = {}
     for name, settings in recipe.settings.pretraining.items():
@@ -103,6 +103,7 @@ def pretraining_facts(recipe: "Recipe") -> dict[str, plan.Pretraining]:
             settings=content,
             counted=counted,
             version=task.VERSION,
+            source="" if task.__name__.startswith("suite.") else elsewhere.source(task),
             dataset=settings.dataset,
             split=settings.split,
             networks=networks,
