@@ -48,6 +48,11 @@ def as_paper(
         dataset = usual if usual in measurable else measurable[0]
     if dataset not in measurable:
         raise UsageError(f"--dataset {dataset}: {protocol} is measured on one of {', '.join(measurable)}")
+    known = door.official_splits(dataset)
+    if not set(splits) <= set(known):
+        raise UsageError(
+            f"--splits {','.join(map(str, splits))}: give official split numbers of {dataset}: {', '.join(map(str, known))}"
+        )
     # A network's name as a part of a file's.
     row: dict[str, Any] = {
         "id": f"{re.sub('[^A-Za-z0-9-]+', '-', backbone)}-random",

@@ -56,6 +56,13 @@ def measurable(protocol: str) -> list[str]:
     return own or [one.name for one in known if one.labelled and one.trains and not one.protocol]
 
 
+def official_splits(dataset: str) -> list[int]:
+    """Numbers of a dataset's splits that have test videos."""
+    from suite import datasets
+
+    return [number for number, (_, test) in sorted(datasets.describe(dataset).splits.items()) if test]
+
+
 def question_types() -> tuple[str, ...]:
     """Types of the questions about videos; each has an accuracy of its own."""
     from suite.datasets import activitynet_qa

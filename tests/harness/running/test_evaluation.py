@@ -74,3 +74,9 @@ def test_datasets_are_those_that_a_protocol_can_be_measured_on():
         assert {column.dataset for column in paper.figures[0].columns} == {measured}
     with pytest.raises(UsageError, match="--dataset ucf101: yupenn is measured on one of yupenn"):
         evaluation.as_paper(None, "r3d", "yupenn", "ucf101", (1,), recipe)
+
+
+def test_splits_are_those_that_the_dataset_has():
+    recipe = door.load_recipe("vcop", "tiny")
+    with pytest.raises(UsageError, match="--splits 1,4: give official split numbers of ucf101: 1, 2, 3"):
+        evaluation.as_paper(None, "r3d", "clip-retrieval", "ucf101", (1, 4), recipe)
