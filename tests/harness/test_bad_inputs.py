@@ -103,7 +103,7 @@ ROWS = [
     (f"{EVALUATE} --splits ''", 2, "give official split numbers"),
     (f"{EVALUATE} --splits 1,1", 2, "each once"),
     (f"{EVALUATE} --splits 0", 2, "give official split numbers"),
-    (f"{EVALUATE} --splits 4", 2, "the data root has no lists of split 4 of ucf101"),
+    (f"{EVALUATE} --splits 4", 2, "give official split numbers of ucf101: 1, 2, 3"),
     (f"{EVALUATE} --splits ²", 2, "give official split numbers"),
     (f"{EVALUATE} --splits {DIGITS}", 2, "give official split numbers"),
     # ---------------------------------------------------------------- paths
