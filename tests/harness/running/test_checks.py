@@ -13,7 +13,7 @@ from harness.planning import builder
 from harness.records import Store
 from harness.running import checks, door, preparation, stage_folders
 from suite.datasets import synthetic
-from tests.harness.test_cli import fails, harness  # noqa: F401  # the command line as a fixture
+from tests.harness.test_cli import fails
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ def lines_of_memo(runs: Path) -> int:
     return sum(line != b"\n" for line in memo.read_bytes().splitlines(keepends=True))
 
 
-def test_a_repaired_file_is_read_again_and_a_damaged_one_too(harness, data, tmp_path):  # noqa: F811
+def test_a_repaired_file_is_read_again_and_a_damaged_one_too(harness, data, tmp_path):
     words = ("check-data", "--data-root", data, "--runs", tmp_path / "runs", "--datasets", "ucf101")
     path = video(data)
     good = path.read_bytes()
@@ -67,7 +67,7 @@ def test_a_repaired_file_is_read_again_and_a_damaged_one_too(harness, data, tmp_
     assert (code, out) == (0, repaired)
 
 
-def test_only_what_moved_is_read_and_again_reads_all(harness, data, tmp_path):  # noqa: F811
+def test_only_what_moved_is_read_and_again_reads_all(harness, data, tmp_path):
     runs = tmp_path / "runs"
     words = ("check-data", "--data-root", data, "--runs", runs, "--datasets", "ucf101")
     first = harness(*words)
@@ -82,7 +82,7 @@ def test_only_what_moved_is_read_and_again_reads_all(harness, data, tmp_path):  
     assert lines_of_memo(runs) == 38
 
 
-def test_what_the_file_system_does_not_tell_is_found_by_again_alone(harness, data, tmp_path):  # noqa: F811
+def test_what_the_file_system_does_not_tell_is_found_by_again_alone(harness, data, tmp_path):
     from suite.datasets import lists
 
     runs = tmp_path / "runs"
@@ -105,7 +105,7 @@ def test_what_the_file_system_does_not_tell_is_found_by_again_alone(harness, dat
     fails(harness(*words), path.name, "cannot be decoded")
 
 
-def test_what_a_kill_left_of_a_memo_does_no_harm(harness, data, tmp_path):  # noqa: F811
+def test_what_a_kill_left_of_a_memo_does_no_harm(harness, data, tmp_path):
     runs = tmp_path / "runs"
     words = ("check-data", "--data-root", data, "--runs", runs, "--datasets", "ucf101")
     first = harness(*words)
@@ -142,7 +142,7 @@ def test_keys_know_contents_and_nothing_else_of_the_files(data, tmp_path):
     assert not keys(plan_of(data, runs)) & keys(before)
 
 
-def test_a_plan_reads_nothing_and_says_what_was_not_checked(harness, data, tmp_path):  # noqa: F811
+def test_a_plan_reads_nothing_and_says_what_was_not_checked(harness, data, tmp_path):
     runs = tmp_path / "runs"
     words = ("plan", "vcop", "--data-root", data, "--runs", runs, "--tables", "table1", "--rows", "r3d")
     code, out, err = harness(*words)
@@ -181,7 +181,7 @@ def test_a_file_that_the_system_would_not_give_is_asked_for_again(data, tmp_path
     assert '"refused": 0' in path.read_text()
 
 
-def test_a_dataset_with_bad_lists_stops_what_needs_it_and_nothing_else(harness, data, tmp_path):  # noqa: F811
+def test_a_dataset_with_bad_lists_stops_what_needs_it_and_nothing_else(harness, data, tmp_path):
     (bad,) = list((data / "testTrainMulti_7030_splits").glob("*_test_split1.txt"))[:1]
     bad.write_text("no list\n")
     words = ("--data-root", data, "--runs", tmp_path / "runs")
@@ -209,7 +209,7 @@ def test_rows_of_an_unusable_dataset_are_left_out_with_its_fault():
     assert set(built.left_out.values()) == {"x.txt, line 1: no list"}
 
 
-def test_test_videos_with_the_bytes_of_training_videos_are_listed(harness, data, tmp_path):  # noqa: F811
+def test_test_videos_with_the_bytes_of_training_videos_are_listed(harness, data, tmp_path):
     split = door.real_data(["ucf101"], data)
     assert split.facts["ucf101"].sizes[1] == (27, 11)
     train = (data / "ucfTrainTestlist" / "trainlist01.txt").read_text().split()[0]
@@ -226,7 +226,7 @@ def test_test_videos_with_the_bytes_of_training_videos_are_listed(harness, data,
 RANDOM = ("--tables", "table2,table3", "--rows", "r3d_random", "--device", "cpu")
 
 
-def test_the_same_bytes_on_both_sides_are_in_the_record_and_on_the_page(harness, data, tmp_path):  # noqa: F811
+def test_the_same_bytes_on_both_sides_are_in_the_record_and_on_the_page(harness, data, tmp_path):
     train = (data / "ucfTrainTestlist" / "trainlist01.txt").read_text().split()[0]
     test = (data / "ucfTrainTestlist" / "testlist01.txt").read_text().split()[0]
     shutil.copyfile(data / "UCF-101" / train, data / "UCF-101" / test)
@@ -240,7 +240,7 @@ def test_the_same_bytes_on_both_sides_are_in_the_record_and_on_the_page(harness,
 
 
 @pytest.mark.parametrize("fault", ["list", "video"])
-def test_a_run_does_and_shows_what_needs_no_faulty_dataset(harness, data, tmp_path, fault):  # noqa: F811
+def test_a_run_does_and_shows_what_needs_no_faulty_dataset(harness, data, tmp_path, fault):
     if fault == "list":
         bad = min((data / "testTrainMulti_7030_splits").glob("*_test_split1.txt"))
         bad.write_text("no list\n")

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tests.harness.test_cli import harness  # noqa: F401  # the command line as a fixture
 from tests.suite.video import making
 
 # What macOS lays beside a file on a disk that knows no resource forks.
@@ -133,7 +132,7 @@ def frame_folders_that_share_a_stem(root: Path) -> None:
     ],
     ids=lambda value: value.__name__ if isinstance(value, Callable) else None,
 )
-def test_data_as_people_have_them(harness, tmp_path, lay, options, code, words):  # noqa: F811
+def test_data_as_people_have_them(harness, tmp_path, lay, options, code, words):
     lay(tmp_path / "data")
     ended, out, err = harness("check-data", "--data-root", tmp_path / "data", "--runs", tmp_path / "runs", *options)
     assert ended == code, err
@@ -168,7 +167,7 @@ def link_real(root: Path, shared_data: Path, folder: str, **lists: str) -> None:
         file.write(f"3 {Path(name).parent.name}\n")
 
 
-def test_a_real_video_with_fewer_frames_than_its_header_says_is_kept_and_listed(harness, shared_data, tmp_path):  # noqa: F811
+def test_a_real_video_with_fewer_frames_than_its_header_says_is_kept_and_listed(harness, shared_data, tmp_path):
     root, odd = ucf101(tmp_path / "data"), "HorseRace/v_HorseRace_g20_c01.avi"
     link_real(root, shared_data, "ucf101-six", trainlist01=odd)
     code, out, err = harness("check-data", "--data-root", root, "--runs", tmp_path / "runs")
@@ -178,7 +177,7 @@ def test_a_real_video_with_fewer_frames_than_its_header_says_is_kept_and_listed(
     assert f"{odd}: 365 frames decode, its header says 367" in out
 
 
-def test_real_videos_with_the_same_bytes_on_both_sides_of_split_1_are_listed(harness, shared_data, tmp_path):  # noqa: F811
+def test_real_videos_with_the_same_bytes_on_both_sides_of_split_1_are_listed(harness, shared_data, tmp_path):
     root, tested, trained = ucf101(tmp_path / "data"), *(f"Basketball/v_Basketball_g{n}_c01.avi" for n in ("03", "23"))
     link_real(root, shared_data, "ucf101-seven-small", testlist01=tested, trainlist01=trained)
     code, out, err = harness("check-data", "--data-root", root, "--runs", tmp_path / "runs")
