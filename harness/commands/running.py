@@ -169,6 +169,8 @@ def evaluate(
     store = Store(runs / "records")
     machine = preparation.machine(prepared, given.device, given.workers, False)
     prepared = preparation.checked(prepared, runs)
+    if note := terminal.otherwise(prepared.otherwise):
+        print(note, file=sys.stderr)
     measured, failure = runner.run(prepared, runs, store, machine)
     for line in (*evaluation.describe(prepared.built, runs), *terminal.inputs(measured)):
         say(line)

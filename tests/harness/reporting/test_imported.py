@@ -39,23 +39,30 @@ def test_a_name_is_not_what_tells_checkpoints_apart(tmp_path):
     assert len(row.id) < 40
 
 
+ASKED = {"id": "set-video.crop", "option": "--set video.crop=56", "what": "video.crop = 56 instead of 112"}
+
+
 def test_their_page_is_made_of_records_alone(tmp_path):
     store = Store(tmp_path / "records")
     for one in (
         measured("model_20.pt", "a", scores={"top1": 10.0, "top5": 20.0}),
         measured("model_20.pt", "a", scores={"top1": 12.0, "top5": 30.0}, seed=1),
         measured("model|20.pt", "b"),
+        measured("model_20.pt", "c", asked=[ASKED]),
         record(paper="imported", row="older"),
     ):
         store.add(one)
     paper = results.small_paper(tmp_path)
     built = report.build({"small": paper}, store.read(), {}, [], folder=tmp_path / "out", store=store.folder)
     page = built.pages["imported.md"]
-    assert "[4 results](imported.md)" in built.pages["README.md"]
+    assert "[5 results](imported.md)" in built.pages["README.md"]
     (first,) = [line for line in page.splitlines() if "`aaaaaaaaaaaaaaaa`" in line]
     assert [cell.strip() for cell in first.split("|")][-4:-1] == ["11.0 ± 1.4", "25.0 ± 7.1", "2"]
     assert "model\\|20.pt" in page
     assert "| older " in page
+    (otherwise,) = [line for line in page.splitlines() if "`cccccccccccccccc`" in line]
+    assert "; video.crop = 56 instead of 112 |" in otherwise
+    assert "video.crop" not in first
     report.write(built, tmp_path / "out")
     assert report.check(built, tmp_path / "out") == []
 
