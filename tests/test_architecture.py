@@ -50,6 +50,15 @@ def test_the_suite_knows_nothing_of_the_harness(path):
 HARNESS = sorted((ROOT / "harness").rglob("*.py"))
 
 
+# Lines of a file; what goes on longer is several things.
+LONGEST = 450
+
+
+@pytest.mark.parametrize("path", [*SUITE_FILES, *HARNESS], ids=named)
+def test_no_file_is_long(path):
+    assert path.read_text(encoding="utf-8").count("\n") <= LONGEST
+
+
 @pytest.mark.parametrize("path", HARNESS, ids=named)
 def test_the_suite_has_one_door(path):
     assert "suite" not in tops(path) or named(path).startswith("harness/running/door/")
