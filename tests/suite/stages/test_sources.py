@@ -201,3 +201,19 @@ def test_a_change_wants_a_new_version_or_a_reason(tmp_path):
     looked = sources.read(path)
     assert looked.kept["cost"] == []
     assert looked.versions == {"flow": 1, "cost": 2}
+
+
+def test_the_sources_of_every_kind_are_those_that_its_version_was_looked_at_for():
+    looked, (versions, reached) = sources.read(), sources.present()
+    differing = [
+        f"{kind} (version {versions[kind]}): {', '.join(files)}"
+        for kind, files in sources.changed(looked, reached).items()
+    ]
+    assert not differing, (
+        "the sources behind these kinds of stage have changed. Where results can differ, raise the kind's version in "
+        "suite/stages/__init__.py; where they cannot, say why. Then: "
+        'python -m tests.suite.stages.sources KIND="why results are the same" ... (or all="...")\n'
+        + "\n".join(differing)
+    )
+    # Sources of a kind that was raised, or is no more, are written anew without a reason.
+    assert looked.versions == versions, "python -m tests.suite.stages.sources all="
