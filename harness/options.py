@@ -1,13 +1,6 @@
-"""What the words of a command may be: lists of names, numbers with their bounds, paths; and the options that commands share.
-
-A bound is there for a reason that its message states. Whatever is out of bounds is one line, before anything is read.
-"""
+"""The options of commands: each with its words of help, and those that commands share."""
 
 import inspect
-import json
-import math
-import re
-import tomllib
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, fields
 from functools import wraps
@@ -16,162 +9,11 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from harness.errors import UsageError
+from harness import parsing
 from harness.plan import Part, Request, Setting
-from harness.running import door
 
 # The runs folder, unless another is named.
 RUNS = Path("runs")
-# More seeds decide no claim (harness/judging/certainty.py looks no further), and a plan of them all would never be run.
-MOST_SEEDS = 100
-MOST_WORKERS = 256
-MOST_VIDEOS = 100_000
-# TFLOP/s: from a microcontroller to the largest machines there are.
-SPEEDS = (1e-3, 1e6)
-# Letters of the name that a checkpoint has in a report.
-LONGEST_NAME = 100
-
-
-def whole(option: str, low: int, high: int, why: str) -> Callable[[object], int]:
-    """A parser of whole numbers from `low` to `high`; `why` says where the bounds come from."""
-
-    def parse(words: object) -> int:
-        # Digits are counted first: of 5,000 of them Python makes no number.
-        if not re.fullmatch("[0-9]{1,9}", str(words)) or not low <= int(str(words)) <= high:
-            raise UsageError(f"{option} {words}: give a whole number from {low} to {high} ({why})")
-        return int(str(words))
-
-    return parse
-
-
-def speed(words: object) -> float:
-    """TFLOP/s, a number within `SPEEDS`; nan is in no bounds."""
-    low, high = SPEEDS
-    try:
-        value = float(str(words))
-    except ValueError:
-        value = math.nan
-    if not low <= value <= high:
-        raise UsageError(f"--tflops {words}: give a number from {low:g} to {high:g}, the device's TFLOP/s")
-    return value
-
-
-def path(words: object) -> Path:
-    """A path; an empty one, which an unset shell variable leaves, would be the present folder."""
-    if not str(words):
-        raise UsageError("an option that takes a path was given nothing; is a shell variable empty?")
-    return Path(str(words))
-
-
-def folder(words: object) -> Path:
-    """A folder that is there or can be made."""
-    found = path(words)
-    try:
-        str(found).encode()
-    except UnicodeEncodeError:
-        # Libraries that write below it (safetensors, ffmpeg) take names as text.
-        raise UsageError(f"{found}: its name is not UTF-8; give the path of another folder") from None
-    if found.exists() and not found.is_dir():
-        raise UsageError(f"{found}: is no folder; give the path of one, or of one to be made")
-    return found
-
-
-def names(param: typer.CallbackParam, value: list[str] | None) -> list[str] | None:
-    """Names given one by one or with commas between them; None where the option was not given.
-
-    An empty name is refused: an empty shell variable must not ask for everything.
-    """
-    parts = [part.strip() for words in value or () for part in words.split(",")]
-    if not all(parts):
-        given = ",".join(value or ())
-        raise UsageError(
-            f"--{param.name} {given!r}: an empty name; name what is wanted, or leave the option out for all"
-        )
-    return parts or None
-
-
-def splits(words: object) -> tuple[int, ...]:
-    """Official splits, "1" or "1,2,3"."""
-    parts = [part.strip() for part in str(words).split(",")]
-    if not all(re.fullmatch("[1-9][0-9]{0,2}", part) for part in parts) or len(set(parts)) < len(parts):
-        raise UsageError(f"--splits {words}: give official split numbers, each once, such as 1 or 1,2,3")
-    return tuple(map(int, parts))
-
-
-def setting(words: object) -> Setting:
-    """KEY=VALUE as a recipe writes it, with dots between the keys; a bare word is taken for a text."""
-    path, equals, written = str(words).partition("=")
-    keys: list[str] = []
-    try:
-        # One key, of which TOML knows the form: nothing else may come in with it.
-        here: object = tomllib.loads(f"{path}=0")
-        while isinstance(here, dict):
-            ((key, here),) = here.items()
-            keys.append(key)
-        found = _value(written.strip())
-    except ValueError:
-        found = None
-    if not equals or not isinstance(found, bool | int | float | str | list | dict):
-        raise UsageError(f"--set {words}: give a key of the recipe and a value, such as video.crop=56")
-    return Setting(tuple(keys), found)
-
-
-def _value(written: str) -> object:
-    """A value of TOML, or the bare word that stands for one. Raises ValueError for anything else."""
-    if re.fullmatch(r"[A-Za-z][A-Za-z0-9._-]*", written) and written not in ("true", "false", "nan", "inf"):
-        return written
-    ((_, found),) = tomllib.loads(f"value={written}").items()
-    # Dates and times, which no setting is, are no JSON either; lists of anything are for the schema to judge.
-    json.dumps(found, default=_refused)
-    return found
-
-
-def _refused(value: object) -> None:
-    raise ValueError(value)
-
-
-def settings(value: list[Setting] | None) -> list[Setting]:
-    """Settings, each said once."""
-    given = value or []
-    for number, one in enumerate(given):
-        if any(one.keys == other.keys for other in given[:number]):
-            raise UsageError(f"--set {'.'.join(one.keys)}: said twice; say it once")
-    return given
-
-
-def name(words: object) -> str:
-    """The name of a checkpoint in reports: letters that can be printed, not too many."""
-    found = str(words).strip()
-    if not found or len(found) > LONGEST_NAME or not found.isprintable():
-        raise UsageError(f"--name {found!r}: give 1 to {LONGEST_NAME} letters that can be printed")
-    return found
-
-
-def places(value: list[Path] | None) -> list[Path] | None:
-    """Folders of papers outside the checkout, which are looked into from here on."""
-    door.add_papers(value or ())
-    return value
-
-
-def triple(option: str, words: str | None) -> tuple[float, ...] | None:
-    """Three numbers, one for each channel: "0.45,0.45,0.45"."""
-    if words is None:
-        return None
-    try:
-        found = tuple(float(part) for part in words.split(","))
-    except ValueError:
-        found = ()
-    if len(found) != 3 or not all(map(math.isfinite, found)):
-        raise UsageError(f"{option} {words}: give three numbers, one for each channel, such as 0.45,0.45,0.45")
-    return found
-
-
-def size(option: str, words: str) -> tuple[int, int]:
-    """Height and width in pixels: "128x171"."""
-    found = re.fullmatch("([0-9]{1,4})x([0-9]{1,4})", words)
-    if not found:
-        raise UsageError(f"{option} {words}: give height and width in pixels, such as 128x171")
-    return int(found[1]), int(found[2])
 
 
 PaperKey = Annotated[str, typer.Argument(metavar="PAPER", help="Key of a paper, such as vcop; `list` shows them.")]
@@ -180,8 +22,8 @@ Places = Annotated[
     list[Path] | None,
     typer.Option(
         "--papers",
-        parser=path,
-        callback=places,
+        parser=parsing.path,
+        callback=parsing.places,
         is_eager=True,
         metavar="DIR",
         help="Folder of papers, networks and datasets from outside the checkout; repeatable (or VIDEO_SSL_PAPERS).",
@@ -192,27 +34,27 @@ DataRoot = Annotated[
     typer.Option(
         "--data-root",
         envvar="SUITE_DATA",
-        parser=path,
+        parser=parsing.path,
         metavar="DIR",
         help="Folder that holds the datasets in their official layouts; without it, generated data.",
     ),
 ]
 Names = Annotated[
     list[str] | None,
-    typer.Option(callback=names, help="Only these (comma-separated or repeated); the rest is NOT RUN."),
+    typer.Option(callback=parsing.names, help="Only these (comma-separated or repeated); the rest is NOT RUN."),
 ]
 RunsFolder = Annotated[
     Path,
     typer.Option(
-        "--runs", parser=folder, metavar="DIR", help="Where checkpoints, features and generated data are kept."
+        "--runs", parser=parsing.folder, metavar="DIR", help="Where checkpoints, features and generated data are kept."
     ),
 ]
-Records = Annotated[Path, typer.Option("--records", parser=path, metavar="DIR", help="Folder of records.")]
+Records = Annotated[Path, typer.Option("--records", parser=parsing.path, metavar="DIR", help="Folder of records.")]
 OwnRecords = Annotated[
     Path | None,
     typer.Option(
         "--records",
-        parser=folder,
+        parser=parsing.folder,
         metavar="DIR",
         help="Folder of records; a run's own are under <runs>/records.",
     ),
@@ -220,7 +62,7 @@ OwnRecords = Annotated[
 Seeds = Annotated[
     int,
     typer.Option(
-        parser=whole("--seeds", 1, MOST_SEEDS, "each trains everything once, and more decide no claim"),
+        parser=parsing.whole("--seeds", 1, parsing.MOST_SEEDS, "each trains everything once, and more decide no claim"),
         metavar="N",
         help="Runs of every training, with seeds 0, 1, ...",
     ),
@@ -228,7 +70,9 @@ Seeds = Annotated[
 Workers = Annotated[
     int | None,
     typer.Option(
-        parser=whole("--workers", 0, MOST_WORKERS, "processes of each stage; 0 reads in the stage itself"),
+        parser=parsing.whole(
+            "--workers", 0, parsing.MOST_WORKERS, "processes of each stage; 0 reads in the stage itself"
+        ),
         metavar="N",
         help="Loader processes of each stage.",
     ),
@@ -236,7 +80,7 @@ Workers = Annotated[
 Speed = Annotated[
     float | None,
     typer.Option(
-        parser=speed,
+        parser=parsing.speed,
         metavar="NUMBER",
         help="State the speed of your device; else it is measured from finished stages, or taken.",
     ),
@@ -249,7 +93,7 @@ Glove = Annotated[
     Path | None,
     typer.Option(
         "--glove",
-        parser=path,
+        parser=parsing.path,
         metavar="FILE",
         help="glove.6B.300d.txt, for questions about videos; without it, words are learnt (a departure).",
     ),
@@ -259,12 +103,14 @@ SkipUnreadable = Annotated[
 ]
 Frames = Annotated[
     int | None,
-    typer.Option(parser=whole("--frames", 1, 1000, "no video is longer"), metavar="N", help="Frames of a clip."),
+    typer.Option(
+        parser=parsing.whole("--frames", 1, 1000, "no video is longer"), metavar="N", help="Frames of a clip."
+    ),
 ]
 Stride = Annotated[
     int | None,
     typer.Option(
-        parser=whole("--stride", 1, 1000, "no video is longer"),
+        parser=parsing.whole("--stride", 1, 1000, "no video is longer"),
         metavar="N",
         help="Frames of the video from one frame of a clip to the next.",
     ),
@@ -275,7 +121,7 @@ Resize = Annotated[
 Crop = Annotated[
     int | None,
     typer.Option(
-        parser=whole("--crop", 8, 4096, "no video is larger"),
+        parser=parsing.whole("--crop", 8, 4096, "no video is larger"),
         metavar="N",
         help="Side of the square that is taken out of the middle.",
     ),
@@ -293,7 +139,7 @@ Channels = Annotated[str | None, typer.Option(metavar="rgb|bgr", help="Order of 
 Range = Annotated[
     int | None,
     typer.Option(
-        parser=whole("--range", 1, 255, "1 or 255: values go up to it before mean and deviation"),
+        parser=parsing.whole("--range", 1, 255, "1 or 255: values go up to it before mean and deviation"),
         metavar="1|255",
         help="What a full pixel is before mean and deviation.",
     ),
@@ -302,8 +148,8 @@ Changes = Annotated[
     list[Setting] | None,
     typer.Option(
         "--set",
-        parser=setting,
-        callback=settings,
+        parser=parsing.setting,
+        callback=parsing.settings,
         metavar="KEY=VALUE",
         help="A setting of the recipe otherwise, such as video.crop=56; repeatable. Nothing under it is compared with print.",
     ),
@@ -313,7 +159,7 @@ Limit = Annotated[
     int | None,
     typer.Option(
         "--limit",
-        parser=whole("--limit", 1, MOST_VIDEOS, "no class has more videos"),
+        parser=parsing.whole("--limit", 1, parsing.MOST_VIDEOS, "no class has more videos"),
         metavar="N",
         help="The first N videos of each class of every list; the others need not be there. Compared with nothing printed.",
     ),
@@ -322,7 +168,7 @@ Classes = Annotated[
     list[str] | None,
     typer.Option(
         "--classes",
-        callback=names,
+        callback=parsing.names,
         metavar="NAMES",
         help="Only the videos of these classes; the others need not be there. Compared with nothing printed.",
     ),
@@ -385,8 +231,8 @@ class Input:
         plain RGB of 0 to 1.
         """
         pixels = {
-            "mean": triple("--mean", self.mean),
-            "std": triple("--std", self.std),
+            "mean": parsing.triple("--mean", self.mean),
+            "std": parsing.triple("--std", self.std),
             "channels": self.channels,
             "range": self.range,
         }
@@ -394,7 +240,7 @@ class Input:
         said = {
             "frames": self.frames,
             "stride": self.stride,
-            "resize": None if self.resize is None else size("--resize", self.resize),
+            "resize": None if self.resize is None else parsing.size("--resize", self.resize),
             "crop": self.crop,
             "antialias": self.antialias,
             "pixels": pixels or None,

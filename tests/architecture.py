@@ -18,7 +18,7 @@ PICTURE = ROOT / "docs" / "pictures" / "rooms.svg"
 # The rooms of the harness, from the ground up: in the middle those of a number's way, each knowing those before it; the top
 # folder's values are below them all, and the command line is above.
 VALUES = ("tables", "plan", "records", "errors", "files", "durable", "words")
-COMMANDS = ("cli", "options", "commands", "__main__")
+COMMANDS = ("cli", "commands", "options", "parsing", "__main__")
 HARNESS = ("values", "judging", "planning", "running", "reporting", "commands")
 # The rooms of the suite, a folder or a file each, from the ground up: a room knows those before it. Videos are named
 # before they are read; what a paper does stands on how anything is trained and evaluated.

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from harness import commands, options
+from harness import commands, options, parsing
 from harness.commands.shared import say
 from harness.errors import UsageError
 from harness.options import Places, RunsFolder
@@ -17,7 +17,7 @@ from harness.words import one_line
 def write_new(
     key: Annotated[str, typer.Argument(metavar="KEY", help="What the paper is to be called, such as shuffle-learn.")],
     folder: Annotated[
-        Path, typer.Option("--in", parser=options.folder, metavar="DIR", help="Folder of papers to write into.")
+        Path, typer.Option("--in", parser=parsing.folder, metavar="DIR", help="Folder of papers to write into.")
     ] = Path("papers"),
 ) -> None:
     """Write a paper's files to start from; they run at the tiny scale at once."""
@@ -31,7 +31,7 @@ def validate(
     folder: Annotated[
         Path | None,
         typer.Argument(
-            metavar="[DIR]", parser=options.path, help="A folder of papers; without it, all that there are."
+            metavar="[DIR]", parser=parsing.path, help="A folder of papers; without it, all that there are."
         ),
     ] = None,
     runs: RunsFolder = options.RUNS,

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from harness import commands, options
+from harness import commands, options, parsing
 from harness.commands.shared import all_claims, pages_of, paper_of, say
 from harness.errors import UsageError
 from harness.judging import golden
@@ -124,7 +124,7 @@ def evaluate(
     checkpoint: Annotated[
         Path | None,
         typer.Option(
-            parser=options.path,
+            parser=parsing.path,
             metavar="FILE",
             help="Weights: safetensors, or a torch file of tensors; ours, VCOP's release, torchvision's files, plain "
             "backbones. Without it: random ones.",
@@ -140,7 +140,7 @@ def evaluate(
     name: Annotated[
         str | None,
         typer.Option(
-            parser=options.name, metavar="NAME", help="What reports call it; by default the name of file or network."
+            parser=parsing.name, metavar="NAME", help="What reports call it; by default the name of file or network."
         ),
     ] = None,
     splits: Annotated[str, typer.Option(help="Official splits, comma-separated.")] = "1",
@@ -157,7 +157,7 @@ def evaluate(
 ) -> None:
     """Measure a network from elsewhere, or a checkpoint of one, under a paper's protocol."""
 
-    numbers, runs = options.splits(splits), given.runs
+    numbers, runs = parsing.splits(splits), given.runs
     paper = paper or {"aslan": "mas", "yupenn": "mas", "video-qa": "vcop-curriculum"}.get(protocol, "vcop")
     changes, said = given.changes or (), stated.stated()
     recipe = door.recipe_for(backbone, paper, given.scale, changes, said)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from harness import commands, options
+from harness import commands, parsing
 from harness import tables as reference
 from harness.commands.shared import all_claims, existing, pages_of, paper_of, say
 from harness.errors import UsageError
@@ -70,7 +70,7 @@ def write_report(
         Path | None,
         typer.Option(
             "--out",
-            parser=options.folder,
+            parser=parsing.folder,
             metavar="DIR",
             help="Folder of the pages; by default reports, for the records in it alone.",
         ),
@@ -144,12 +144,12 @@ def export(
     form: Annotated[str, typer.Option("--format", help="json, csv or parquet.")] = "json",
     results: Annotated[bool, typer.Option("--records", help="Every result: the same as `export records`.")] = False,
     store: Annotated[
-        Path, typer.Option("--from", parser=options.path, metavar="DIR", help="Folder of records.")
+        Path, typer.Option("--from", parser=parsing.path, metavar="DIR", help="Folder of records.")
     ] = commands.REPORTS / "records",
     out: Annotated[
         Path | None,
         typer.Option(
-            "--out", parser=options.path, metavar="FILE", help="File to write; else standard output (not for parquet)."
+            "--out", parser=parsing.path, metavar="FILE", help="File to write; else standard output (not for parquet)."
         ),
     ] = None,
     places: Places = None,
