@@ -168,7 +168,7 @@ Classes = Annotated[
     list[str] | None,
     typer.Option(
         "--classes",
-        callback=parsing.names,
+        callback=parsing.classes,
         metavar="NAMES",
         help="Only the videos of these classes; the others need not be there. Compared with nothing printed.",
     ),

@@ -84,6 +84,12 @@ def names(param: typer.CallbackParam, value: list[str] | None) -> list[str] | No
     return parts or None
 
 
+def classes(param: typer.CallbackParam, value: list[str] | None) -> list[str] | None:
+    """Names as `names` gives them, each once and sorted: in whatever order they are said, they are one selection."""
+    found = names(param, value)
+    return found and sorted(set(found))
+
+
 def splits(words: object) -> tuple[int, ...]:
     """Official splits, "1" or "1,2,3"."""
     parts = [part.strip() for part in str(words).split(",")]

@@ -88,6 +88,8 @@ class Recipe(Settings):
     decisions: tuple[Decision, ...]
     departures: tuple[Departure, ...]
     changes: tuple[Change, ...] = ()
+    # Protocols that a network from elsewhere is measured under with these settings, unless another paper is named.
+    evaluates: tuple[Name, ...] = ()
 
     def hash(self) -> str:
         """Identity of the settings that the recipe gives, without what cannot move a number, and of what was asked for
@@ -117,7 +119,7 @@ def papers() -> list[str]:
 
 def _files(folder: Path) -> dict[str, Path]:
     """The recipes of a folder, and of the folders elsewhere, by key. Raises InputError for a key of two."""
-    found = {path.parent.name.replace("_", "-"): path for path in folder.glob(f"*/{FILE}") if path.is_file()}
+    found = {path.parent.name.replace("_", "-"): path for path in sorted(folder.glob(f"*/{FILE}")) if path.is_file()}
     for key, path in elsewhere.files(FILE).items():
         if key in found:
             raise InputError(f"{path}: the paper {key!r} is there already, in {found[key]}; give it another key")
@@ -138,11 +140,7 @@ def load(paper: str, scale: str, folder: Path = FOLDER) -> Recipe:
     path = file(paper, folder)
     if scale not in SCALES:
         raise InputError(f"unknown scale {scale!r}; scales: {', '.join(SCALES)}")
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    # Python itself refuses numbers of thousands of digits.
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{_shown(path)}: not valid TOML ({error})") from None
+    content = _content(path)
     settings: dict = {}
     for name in SCALES[: SCALES.index(scale) + 1]:
         settings = _merge(settings, _table(content, name, path))
@@ -171,6 +169,29 @@ def load(paper: str, scale: str, folder: Path = FOLDER) -> Recipe:
             f"{_shown(path)}: {_fault(fault, whole)}; mend this key of the recipe" for fault in error.errors()
         )
         raise InputError(first, more) from None
+
+
+def that_evaluates(protocol: str, folder: Path = FOLDER) -> str:
+    """The paper whose recipe names a protocol under `evaluates`: the checkout's before one elsewhere.
+
+    Raises InputError where none does.
+    """
+    for paper, path in _files(folder).items():
+        named = _content(path).get("evaluates", ())
+        if isinstance(named, list) and protocol in named:
+            return paper
+    raise InputError(
+        f"no recipe says that it evaluates {protocol}; name a paper whose settings are to be taken (--paper)"
+    )
+
+
+def _content(path: Path) -> dict:
+    """What a recipe's file holds. Raises InputError where it is no TOML."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    # Python itself refuses numbers of thousands of digits.
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{_shown(path)}: not valid TOML ({error})") from None
 
 
 def changed(recipe: Recipe, changes: Mapping[tuple[str, ...], object]) -> Recipe:

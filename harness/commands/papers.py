@@ -19,9 +19,11 @@ def write_new(
     folder: Annotated[
         Path, typer.Option("--in", parser=parsing.folder, metavar="DIR", help="Folder of papers to write into.")
     ] = Path("papers"),
+    places: Places = None,
 ) -> None:
     """Write a paper's files to start from; they run at the tiny scale at once."""
-    for path in new_paper.write(key, folder):
+    there = {path.stem: path for path in commands.TABLES.glob("*.toml")} | door.elsewhere("tables.toml")
+    for path in new_paper.write(key, folder, there):
         say(str(path))
     say(f"check them: python -m harness validate {folder}")
     say(f"run them:   python -m harness run {key} --papers {folder}")

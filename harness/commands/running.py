@@ -26,6 +26,7 @@ from harness.options import (
 )
 from harness.plan import Part, Request
 from harness.planning import hours
+from harness.planning.protocols import OF_WHOLE_VIDEOS
 from harness.records import Store
 from harness.reporting import terminal
 from harness.running import checks, door, evaluation, preparation, recording, regression, runner, stage_folders
@@ -118,9 +119,7 @@ def evaluate(
             "package.module:factory, a function that gives a network (docs/bring-a-network.md).",
         ),
     ],
-    protocol: Annotated[
-        str, typer.Option(help="clip-retrieval, video-retrieval, recognition, aslan, yupenn or video-qa.")
-    ],
+    protocol: Annotated[str, typer.Option(help=f"One of {', '.join(OF_WHOLE_VIDEOS)}.")],
     checkpoint: Annotated[
         Path | None,
         typer.Option(
@@ -133,8 +132,8 @@ def evaluate(
     dataset: Annotated[
         str | None,
         typer.Option(
-            help="Such as ucf101 or hmdb51; by default the one that the paper pretrains on. aslan, yupenn and video-qa "
-            "bring their own."
+            help="Such as ucf101 or hmdb51; by default the protocol's own where it has one, else the one that the paper "
+            "pretrains on."
         ),
     ] = None,
     name: Annotated[
@@ -147,8 +146,8 @@ def evaluate(
     paper: Annotated[
         str | None,
         typer.Option(
-            help="Whose settings: pixels, clips, crops, fine-tuning. By default mas for aslan and yupenn, "
-            "vcop-curriculum for video-qa, else vcop."
+            help="Whose settings: pixels, clips, crops, fine-tuning. By default the paper whose recipe says that it "
+            "`evaluates` the protocol."
         ),
     ] = None,
     *,
@@ -158,7 +157,7 @@ def evaluate(
     """Measure a network from elsewhere, or a checkpoint of one, under a paper's protocol."""
 
     numbers, runs = parsing.splits(splits), given.runs
-    paper = paper or {"aslan": "mas", "yupenn": "mas", "video-qa": "vcop-curriculum"}.get(protocol, "vcop")
+    paper = paper or evaluation.usual_paper(protocol)
     changes, said = given.changes or (), stated.stated()
     recipe = door.recipe_for(backbone, paper, given.scale, changes, said)
     table = evaluation.as_paper(checkpoint, backbone, protocol, dataset, numbers, recipe, name)

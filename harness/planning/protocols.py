@@ -24,6 +24,9 @@ PROTOCOLS: dict[str, Planner] = {
     "video-qa": questions.question_answering,
     "cost": cost.cost,
 }
+# Those that take clips out of whole test videos, whatever the network was trained for: a network from elsewhere can be measured
+# under each, and a video that is shorter than a clip is repeated. The other ones ask a pretext task, or compare within a paper.
+OF_WHOLE_VIDEOS = ("clip-retrieval", "video-retrieval", "recognition", "aslan", "yupenn", "video-qa")
 # What papers tell of their tasks in other ways, and nobody runs.
 TOLD = "pretext"
 # Those that train with labels whatever the weights.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.errors import UsageError
 from harness.plan import Plan, Setting
+from harness.planning.protocols import OF_WHOLE_VIDEOS
 from harness.running import door, stage_folders
 from harness.tables import Paper
 from harness.words import printable
@@ -17,8 +18,17 @@ if TYPE_CHECKING:
 
 # What is measured here is of this paper, which printed nothing.
 KEY, TITLE = "imported", "Networks from elsewhere"
-# Protocols that a network from elsewhere can be measured under.
-PROTOCOLS = ("clip-retrieval", "video-retrieval", "recognition", "aslan", "yupenn", "video-qa")
+
+
+def usual_paper(protocol: str) -> str:
+    """The paper whose settings a protocol is measured with, unless another is named. Raises UsageError for an unknown protocol."""
+    _refuse_unknown(protocol)
+    return door.paper_that_evaluates(protocol)
+
+
+def _refuse_unknown(protocol: str) -> None:
+    if protocol not in OF_WHOLE_VIDEOS:
+        raise UsageError(f"--protocol {protocol}: choose one of {', '.join(OF_WHOLE_VIDEOS)}")
 
 
 def as_paper(
@@ -36,8 +46,7 @@ def as_paper(
     dataset: by default the one that the recipe pretrains on, where the protocol can be measured on it.
     label: what reports call it, else the file's or the network's name. Raises UsageError.
     """
-    if protocol not in PROTOCOLS:
-        raise UsageError(f"--protocol {protocol}: choose one of {', '.join(PROTOCOLS)}")
+    _refuse_unknown(protocol)
     if backbone not in (names := door.backbones()) and not door.from_elsewhere(backbone):
         raise UsageError(
             f"--backbone {backbone}: choose one of {', '.join(names)}; or name torchvision:NAME or package.module:factory"

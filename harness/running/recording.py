@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from harness import durable, plan
 from harness.errors import StageError, UsageError
 from harness.plan import Measurement, Plan, Stage
+from harness.planning.protocols import OF_WHOLE_VIDEOS
 from harness.records import Checkpoint, Record, Store, fault
 from harness.running import departures, door, evaluation, stage_folders
 from harness.running.door import Data
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 
 # From the weakest to what the paper used.
 SCOPES = ("synthetic", "subset", "full")
-# Protocols that cut clips out of whole test videos, and repeat a video that is shorter than one.
-OF_WHOLE_VIDEOS = ("clip-retrieval", "video-retrieval", "recognition", "aslan", "yupenn", "video-qa")
 
 
 class Written:

@@ -71,3 +71,12 @@ def test_a_setting_is_said_once():
     assert parsing.settings([one, parsing.setting("video.store=true")])[0] is one
     with pytest.raises(UsageError, match=r"--set video\.crop: said twice"):
         parsing.settings([one, parsing.setting("video.crop=64")])
+
+
+@pytest.mark.parametrize("words", [["golf,kiss"], ["kiss,golf"], ["kiss", "golf", "golf"]], ids=str)
+def test_classes_are_one_selection_in_whatever_order_they_are_said(words):
+    class Option:
+        name = "classes"
+
+    assert parsing.classes(Option(), words) == ["golf", "kiss"]
+    assert parsing.classes(Option(), None) is None

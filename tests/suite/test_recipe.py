@@ -431,3 +431,16 @@ def test_an_input_that_does_not_fit_is_told_with_the_options_that_state_it():
         InputError, match=r"an input of centre 224x224: .*crop 224 is larger than frames.*--frames, --resize"
     ):
         recipe.under(recipe.load("vcop", "paper"), NetworkInput(crop=224))
+
+
+def test_every_protocol_of_networks_from_elsewhere_is_measured_by_one_paper():
+    said = {one: paper for paper in recipe.papers() for one in recipe.load(paper, "paper").evaluates}
+    assert said == {
+        "aslan": "mas",
+        "yupenn": "mas",
+        "video-qa": "vcop-curriculum",
+        **dict.fromkeys(("clip-retrieval", "video-retrieval", "recognition"), "vcop"),
+    }
+    assert {one: recipe.that_evaluates(one) for one in said} == said
+    with pytest.raises(InputError, match=r"evaluates cost; name a paper .*--paper"):
+        recipe.that_evaluates("cost")

@@ -61,6 +61,14 @@ def recipe_file(paper: str) -> Path:
         return recipe.file(paper)
 
 
+def paper_that_evaluates(protocol: str) -> str:
+    """The paper whose recipe says that a protocol is measured with its settings. Raises UsageError where none does."""
+    from suite import recipe
+
+    with suite_errors():
+        return recipe.that_evaluates(protocol)
+
+
 def heavy(recipe: "Recipe") -> list[str]:
     """Faults of a recipe's tasks whose import takes what plans and pages must do without, such as torch."""
     from suite import tasks

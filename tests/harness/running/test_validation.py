@@ -21,7 +21,7 @@ def papers(tmp_path, monkeypatch):
 
 
 def made(papers: Path, key: str) -> Path:
-    new_paper.write(key, papers)
+    new_paper.write(key, papers, {})
     return papers / key.replace("-", "_")
 
 
