@@ -4,12 +4,14 @@ A paper lies in a folder there, named by its key with _ for -: its tables.toml, 
 its tasks and networks, which are imported as "<folder>.<module>". This module imports no torch.
 """
 
+import ast
 import hashlib
 import os
 import sys
-from collections.abc import Iterable
+import sysconfig
+from collections.abc import Iterable, Iterator, Sequence
 from importlib import import_module, invalidate_caches
-from importlib.util import find_spec
+from importlib.util import find_spec, resolve_name
 from pathlib import Path
 from types import ModuleType
 
@@ -71,7 +73,7 @@ def module(name: str, home: str | None = None) -> ModuleType:
         if there:
             try:
                 return import_module(whole)
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 # Whatever another's module does when it is imported.
                 raise InputError(f"{whole}: cannot be imported ({type(error).__name__}: {error})") from error
     raise InputError(
@@ -81,14 +83,84 @@ def module(name: str, home: str | None = None) -> ModuleType:
 
 
 def source(module: ModuleType) -> str:
-    """12 digits of the code of a module: of it alone, or of all Python files of the package that it is in."""
-    top = sys.modules[module.__name__.partition(".")[0]]
-    if hasattr(top, "__path__"):
-        files = sorted(path for folder in top.__path__ for path in Path(folder).rglob("*.py"))
-    else:
-        # One that is built in has no file.
-        files = [Path(top.__file__)] if top.__file__ else []
+    """12 digits of the code of a module and of all that it imports, wherever in a file an import stands.
+
+    Of modules in the folders of papers, or in the folder that the module itself was found in; neither of the suite, whose
+    versions say what has changed, nor of installed packages, but for the module's own. Nothing is imported for it.
+    """
+    if not (named := getattr(module, "__file__", None)):
+        # Built in.
+        return hashlib.sha256().hexdigest()[:12]
+    start = Path(named)
+    home = start.parents[module.__name__.count(".") + (start.stem == "__init__")].resolve()
+    places, roots = [*(Path(place).resolve() for place in sys.path), home], (*folders(), home)
+    files: dict[str, Path] = {}
+    seen, waiting = set(), [module.__name__]
+    while waiting:
+        name = waiting.pop()
+        if name in seen:
+            continue
+        seen.add(name)
+        # The packages around it are imported with it.
+        waiting += filter(None, [name.rpartition(".")[0]])
+        file = start if name == module.__name__ else _file(name, places)
+        if file is not None and (_of_one_package(name, module.__name__) or _is_own(name, file, roots)):
+            files[name] = file
+            waiting += _imported(name, file)
     digest = hashlib.sha256()
-    for path in files:
-        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    for name, file in sorted(files.items()):
+        # A name is the path from the folder that it is found in.
+        digest.update(f"{name} {file.name}".encode() + b"\0" + file.read_bytes() + b"\0")
     return digest.hexdigest()[:12]
+
+
+def _of_one_package(name: str, other: str) -> bool:
+    return name.partition(".")[0] == other.partition(".")[0]
+
+
+def _is_own(name: str, file: Path, roots: Sequence[Path]) -> bool:
+    """Whether a module lies in one of the folders, and is neither the suite's nor installed."""
+    installed = {"site-packages", "dist-packages"} & {*file.parts} or file.is_relative_to(sysconfig.get_path("stdlib"))
+    return not installed and not _of_one_package(name, __name__) and any(file.is_relative_to(root) for root in roots)
+
+
+def _file(name: str, places: Sequence[Path]) -> Path | None:
+    """The file that Python would import as a module of that name; None where there is none, as for a folder without one."""
+    file = None
+    for part in name.split("."):
+        file, places = _inside(part, places)
+    return file
+
+
+def _inside(part: str, places: Sequence[Path]) -> tuple[Path | None, list[Path]]:
+    """The file of a module in one of these places, and where the modules in it lie."""
+    spaces = []
+    for place in places:
+        if (package := place / part / "__init__.py").is_file():
+            return package, [package.parent]
+        if (file := place / f"{part}.py").is_file():
+            return file, []
+        if (place / part).is_dir():
+            spaces.append(place / part)
+    return None, spaces
+
+
+def _imported(name: str, file: Path) -> Iterator[str]:
+    """The modules that a module imports, wherever in it; a name imported from one is given as if it were a module too."""
+    try:
+        tree = ast.parse(file.read_bytes())
+    except (SyntaxError, ValueError):
+        # Nobody can import it as it is.
+        return
+    package = name if file.stem == "__init__" else name.rpartition(".")[0]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (one.name for one in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            try:
+                home = resolve_name("." * node.level + (node.module or ""), package)
+            except ImportError:
+                # More dots than there are packages around it.
+                continue
+            yield home
+            yield from (f"{home}.{one.name}" for one in node.names)

@@ -136,6 +136,8 @@ def heavy(path: str) -> list[str]:
         text=True,
         check=False,
     )
-    if done.returncode:
-        raise InputError(f"{path}: cannot be imported: {done.stderr.strip().splitlines()[-1]}")
-    return done.stdout.splitlines()[-1].split()
+    said = done.stdout.splitlines()
+    if done.returncode or not said:
+        why = done.stderr.strip().splitlines() or [f"its process ends with {done.returncode} and says nothing"]
+        raise InputError(f"{path}: cannot be imported: {why[-1]}")
+    return said[-1].split()

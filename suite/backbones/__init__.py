@@ -1,8 +1,9 @@
 """The networks: those of the papers by name, and any other that keeps the contract. `build` makes one, `facts` describes it.
 
-The contract: `forward([B, 3, T, H, W]) -> [B, feature_size]`, `stages(x) -> {name: map}`, `conv5_map(x)` (the last map) and
-`feature_size`; if it has them, also `probe_feature(x)` (else the last map, flattened), `stage_modules()` (name -> modules,
-without which nothing can be frozen) and `video_input` (what it takes, as in `suite.video.inputs.NetworkInput`).
+The contract: `forward([B, 3, T, H, W]) -> [B, feature_size]`, `stages(x) -> {name: map [B, C, t, h, w]}`, `conv5_map(x)` (the
+last map, that of the last stage) and `feature_size`; if it has them, also `probe_feature(x)` (`[B, D]`; else the last map,
+flattened), `stage_modules()` (name -> modules, without which nothing can be frozen) and `video_input` (what it takes, as in
+`suite.video.inputs.NetworkInput`).
 """
 
 from __future__ import annotations

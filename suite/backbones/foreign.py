@@ -30,8 +30,13 @@ S3D_PARTS = {"conv1": (0, 1), "conv2": (1, 4), "conv3": (4, 7), "conv4": (7, 13)
 CONTRACT = {
     "forward": "[B, 3, T, H, W] -> features [B, feature_size]",
     "conv5_map": "[B, 3, T, H, W] -> the last map [B, C, t, h, w]",
-    "stages": "[B, 3, T, H, W] -> a map of each stage by its name",
+    "stages": "[B, 3, T, H, W] -> a map [B, C, t, h, w] of each stage by its name, the last map last",
     "feature_size": "the number of values of a feature",
+}
+# What it may have.
+OPTIONAL = {
+    "probe_feature": "[B, 3, T, H, W] -> what probes take [B, D]",
+    "stage_modules": "() -> a list of modules of each stage by its name",
 }
 # What torchvision says of a weight file in words alone, and the rate of Kinetics' videos that its rate is a part of.
 CLIP_LENGTH, FRAME_RATE, KINETICS_RATE = re.compile(r"clip_len=(\d+)"), re.compile(r"frame_rate=(\d+)"), 30
@@ -105,7 +110,7 @@ def build(name: str) -> nn.Module:
         raise InputError(f"network {name!r}: {home} has no {made!r}; name it package.module:factory")
     try:
         return factory()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise InputError(f"network {name!r}: {made}() fails with {type(error).__name__}: {error}; mend it") from error
 
 
@@ -172,7 +177,7 @@ def _source(name: str) -> str:
 
 
 def check(network: nn.Module, name: str, clip: tuple[int, int, int]) -> None:
-    """Hold a network to the contract by one forward pass of two clips of (frames, height, width).
+    """Hold a network to the contract by a forward pass of two clips of (frames, height, width) through each part of it.
 
     On tensors without content where the network runs on these, else on real ones. The network is left as it was.
 
@@ -184,19 +189,78 @@ def check(network: nn.Module, name: str, clip: tuple[int, int, int]) -> None:
     for part, meaning in CONTRACT.items():
         if not hasattr(network, part):
             raise InputError(f"network {name!r}: has no {part} ({meaning}); add it")
-    size = network.feature_size
-    if not isinstance(size, int) or size < 1:
+    size: Any = network.feature_size
+    # True is no 1.
+    if type(size) is not int or size < 1:
         raise InputError(f"network {name!r}: feature_size is {size!r}, not a number of values")
+    features = _passed(network, name, "forward", clip)
+    if not _is_of(features, 2) or tuple(features.shape) != (2, size):
+        raise InputError(f"network {name!r}: forward gives {_shown(features)} for 2 clips, not {[2, size]}")
+    last = _passed(network, name, "conv5_map", clip)
+    if not _is_of(last, 5):
+        raise InputError(f"network {name!r}: conv5_map gives {_shown(last)} for 2 clips, not {CONTRACT['conv5_map']}")
+    _check_stages(_passed(network, name, "stages", clip), last, name)
+    if getattr(network, "probe_feature", None) is not None:
+        probed = _passed(network, name, "probe_feature", clip)
+        if not _is_of(probed, 2):
+            meaning = OPTIONAL["probe_feature"]
+            raise InputError(f"network {name!r}: probe_feature gives {_shown(probed)} for 2 clips, not {meaning}")
+    if hasattr(network, "stage_modules"):
+        _check_modules(network, name)
+
+
+def _passed(network: nn.Module, name: str, part: str, clip: tuple[int, int, int]) -> Any:
+    """What one part of a network makes of two clips."""
     try:
-        features, last, maps = trying.passed(network, clip, ("forward", "conv5_map", "stages"))
+        return trying.passed(network, clip, (part,))[0]
     except InputError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         shape = "x".join(map(str, clip))
-        raise InputError(f"network {name!r}: a clip of {shape} ends in {type(error).__name__}: {error}") from error
-    if tuple(features.shape) != (2, size):
-        raise InputError(f"network {name!r}: forward gives {list(features.shape)} for 2 clips, not {[2, size]}")
-    if last.dim() != 5 or len(last) != 2:
-        raise InputError(f"network {name!r}: conv5_map gives {list(last.shape)}, not {CONTRACT['conv5_map']}")
+        raise InputError(
+            f"network {name!r}: {part} of a clip of {shape} ends in {type(error).__name__}: {error}"
+        ) from error
+
+
+def _check_stages(maps: Any, last: Tensor, name: str) -> None:
     if not isinstance(maps, dict) or not maps:
-        raise InputError(f"network {name!r}: stages gives {type(maps).__name__}, not {CONTRACT['stages']}")
+        raise InputError(f"network {name!r}: stages gives {_shown(maps)}, not {CONTRACT['stages']}")
+    for stage, made in maps.items():
+        if not isinstance(stage, str):
+            raise InputError(f"network {name!r}: stages has a stage {stage!r}; name it by a text")
+        if not _is_of(made, 5):
+            raise InputError(
+                f"network {name!r}: stages gives {_shown(made)} as {stage!r} for 2 clips, not {CONTRACT['stages']}"
+            )
+    if made.shape != last.shape:
+        raise InputError(
+            f"network {name!r}: conv5_map gives {_shown(last)} and stages {_shown(made)} as its last, {stage!r}; "
+            "give the last map both times"
+        )
+
+
+def _check_modules(network: Any, name: str) -> None:
+    try:
+        found = network.stage_modules()
+    except (Exception, SystemExit) as error:
+        raise InputError(f"network {name!r}: stage_modules ends in {type(error).__name__}: {error}") from error
+    lists = (list, tuple, nn.Sequential, nn.ModuleList)
+    if not isinstance(found, dict) or not all(isinstance(stage, str) for stage in found):
+        raise InputError(f"network {name!r}: stage_modules gives {_shown(found)}, not {OPTIONAL['stage_modules']}")
+    for stage, modules in found.items():
+        if not isinstance(modules, lists) or not all(isinstance(one, nn.Module) for one in modules):
+            raise InputError(
+                f"network {name!r}: stage_modules gives {_shown(modules)} as {stage!r}, not {OPTIONAL['stage_modules']}"
+            )
+
+
+def _is_of(made: Any, axes: int) -> bool:
+    """Whether something is made of two clips, with so many axes, as fractions."""
+    return isinstance(made, Tensor) and made.is_floating_point() and made.dim() == axes and len(made) == 2
+
+
+def _shown(made: Any) -> str:
+    """A tensor as its shape, and its type where that is no fraction's; anything else as what it is."""
+    if not isinstance(made, Tensor):
+        return f"a {type(made).__name__}"
+    return f"{list(made.shape)}" + ("" if made.is_floating_point() else f" of {made.dtype}")

@@ -204,7 +204,8 @@ def class_names(name: str, root: Path) -> tuple[str, ...]:
 
 
 def source(about: Description) -> str:
-    """Digest of what a dataset has from outside the suite: its description, and modules that read or generate it.
+    """Digest of what a dataset has from outside the suite: its description, and modules that read or generate it, with all
+    that these import from outside.
 
     Empty for the suite's own. Results that rest on one that has changed are others.
     """
@@ -214,8 +215,8 @@ def source(about: Description) -> str:
     for name, home in ((about.layout, "suite.datasets"), (about.synthetic, "suite.datasets.synthetic")):
         if name is not None:
             module = elsewhere.module(name, home)
-            if module.__file__ and not module.__name__.startswith("suite."):
-                digest.update(Path(module.__file__).read_bytes())
+            if not module.__name__.startswith("suite."):
+                digest.update(elsewhere.source(module).encode())
     return digest.hexdigest()[:12]
 
 

@@ -1,8 +1,10 @@
 """Places outside the checkout: which folders they are, and which module a name means."""
 
 import os
+import re
 import subprocess
 import sys
+from types import ModuleType
 
 import pytest
 
@@ -59,6 +61,9 @@ def test_a_module_that_cannot_be_imported_says_why(places):
     (places[0] / "faulty_one.py").write_text("raise KeyError('what')\n")
     with pytest.raises(InputError, match=r"faulty_one: cannot be imported \(KeyError: 'what'\)"):
         elsewhere.module("faulty_one", "suite.papers")
+    (places[0] / "leaving_one.py").write_text("import sys\nsys.exit(0)\n")
+    with pytest.raises(InputError, match=r"leaving_one: cannot be imported \(SystemExit: 0\)"):
+        elsewhere.module("leaving_one", "suite.papers")
 
 
 def test_folders_are_added_for_this_process_and_its_children(places, tmp_path):
@@ -103,16 +108,100 @@ def test_a_paper_in_two_places_is_refused_by_both_files(places):
         elsewhere.files("tables.toml")
 
 
-def test_the_source_of_a_module_is_that_of_its_package(places):
-    (places[0] / "own").mkdir()
-    (places[0] / "own/task.py").write_text("NUMBER = 1\n")
-    (places[0] / "own/parts.py").write_text("NUMBER = 2\n")
-    (places[0] / "alone.py").write_text("NUMBER = 3\n")
-    task, alone = elsewhere.module("own.task"), elsewhere.module("alone")
-    first = elsewhere.source(task), elsewhere.source(alone)
-    assert [len(one) for one in first] == [12, 12]
-    (places[0] / "own/parts.py").write_text("NUMBER = 4\n")
-    assert elsewhere.source(task) != first[0]
-    assert elsewhere.source(alone) == first[1]
-    (places[0] / "own/parts.py").write_text("NUMBER = 2\n")
-    assert elsewhere.source(task) == first[0]
+# A module, and what it imports: by every form of import, at once and within functions, and through one another.
+IMPORTED = {
+    "own/__init__.py": "",
+    "own/task.py": "from own import parts\nfrom .inner import deep\n\ndef f():\n    import beside\n",
+    "own/parts.py": "from . import task, near\n",
+    "own/near.py": "",
+    "own/inner/__init__.py": "from .behind import *\n",
+    "own/inner/behind.py": "",
+    "own/inner/deep.py": "from ..far.below import NUMBER\n",
+    "own/far/below.py": "import json, torch\nNUMBER = 1\n",
+    "beside.py": "class A:\n    def g(self):\n        from spaces.one import x\n",
+    "../two/spaces/one.py": "x = 1\n",
+}
+# What lies beside them, and is imported by none.
+NOT_IMPORTED = ("own/other.py", "other.py", "far.py", "deep.py", "spaces/two.py", "own/notes.txt")
+
+
+@pytest.fixture
+def code(places):
+    """The files of IMPORTED and NOT_IMPORTED in the first folder."""
+    for name, text in (IMPORTED | dict.fromkeys(NOT_IMPORTED, "")).items():
+        path = places[0] / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return places[0]
+
+
+def test_the_source_of_a_module_is_its_code_and_all_that_it_imports(code):
+    # Nothing of it is run: only where it lies counts.
+    task = ModuleType("own.task")
+    task.__file__ = str(code / "own/task.py")
+    sys.path += map(str, elsewhere.folders())
+    first = elsewhere.source(task)
+    assert re.fullmatch("[0-9a-f]{12}", first)
+    for name in (*IMPORTED, *NOT_IMPORTED):
+        before = (code / name).read_text()
+        (code / name).write_text(f"{before}# changed\n")
+        assert (elsewhere.source(task) != first) == (name in IMPORTED), name
+        (code / name).write_text(before)
+        assert elsewhere.source(task) == first
+
+
+def test_code_that_is_moved_is_another_source(code, places):
+    module = elsewhere.module("beside")
+    first = elsewhere.source(module)
+    # Into another folder of papers: it is found there by the same name.
+    (places[1] / "spaces/one.py").rename(code / "spaces/one.py")
+    assert elsewhere.source(module) == first
+    # Under another name, by which it is imported now: neither file says otherwise.
+    (code / "spaces/one.py").rename(code / "spaces/two.py")
+    (code / "beside.py").write_text((code / "beside.py").read_text().replace("spaces.one", "spaces.two"))
+    moved = elsewhere.source(module)
+    assert moved != first
+    (code / "spaces/two.py").rename(code / "spaces/one.py")
+    (code / "beside.py").write_text((code / "beside.py").read_text().replace("spaces.two", "spaces.one"))
+    assert elsewhere.source(module) == first
+
+
+def test_a_module_on_the_path_is_followed_in_the_folder_that_it_was_found_in(places, tmp_path, monkeypatch):
+    here = tmp_path / "here"
+    installed = here / ".venv/site-packages"
+    installed.mkdir(parents=True)
+    monkeypatch.syspath_prepend(str(installed))
+    monkeypatch.syspath_prepend(str(here))
+    files = {
+        here / "flat.py": "import flathelp\nimport suite.files\nimport packed\n",
+        here / "flathelp.py": "",
+        installed / "packed/__init__.py": "from packed import parts\nimport unpacked\n",
+        installed / "packed/parts.py": "",
+        installed / "unpacked.py": "",
+    }
+    (installed / "packed").mkdir()
+    for path, text in files.items():
+        path.write_text(text)
+
+    def changing(module):
+        """The names of files that the source of a module moves with."""
+        first, found = elsewhere.source(module), set()
+        for path, text in files.items():
+            path.write_text(f"{text}# changed\n")
+            found |= {path.name} if elsewhere.source(module) != first else set()
+            path.write_text(text)
+        return found
+
+    # Of installed packages a module's own alone is followed.
+    assert changing(elsewhere.module("flat")) == {"flat.py", "flathelp.py"}
+    assert changing(elsewhere.module("packed")) == {"__init__.py", "parts.py"}
+
+
+def test_code_that_cannot_be_read_has_a_source_all_the_same(places):
+    (places[0] / "half.py").write_text("def f():\n    import broken\n    from .... import up\n")
+    (places[0] / "broken.py").write_text("def (\n")
+    first = elsewhere.source(elsewhere.module("half"))
+    (places[0] / "broken.py").write_text("def (:\n")
+    assert elsewhere.source(elsewhere.module("half")) != first
+    # What is built in has no file.
+    assert elsewhere.source(sys) == elsewhere.source(elsewhere.module("time"))

@@ -241,6 +241,13 @@ def test_a_task_that_needs_torch_at_once_is_found_out(place):
     assert tasks.heavy("light") == []
     with pytest.raises(InputError, match=r"neither in suite\.papers nor elsewhere"):
         tasks.heavy("absent_one")
+    (place / "leaving.py").write_text("import sys\nsys.exit(0)\n")
+    with pytest.raises(InputError, match=r"leaving: cannot be imported.*SystemExit: 0"):
+        tasks.heavy("leaving")
+    for code in (0, 3):
+        (place / "vanishing.py").write_text(f"import os\nos._exit({code})\n")
+        with pytest.raises(InputError, match=f"vanishing: cannot be imported: its process ends with {code} and says"):
+            tasks.heavy("vanishing")
 
 
 def test_a_task_of_less_is_none():

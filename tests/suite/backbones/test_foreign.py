@@ -88,6 +88,8 @@ def test_the_stages_below_one_hold_the_parameters_that_freeze(name):
 
 
 FACTORIES = """
+import sys
+
 import torch
 from torch import nn
 
@@ -153,6 +155,92 @@ class Listed(Good):
         return [self.conv(x)]
 
 
+class Boolean(Good):
+    feature_size = True
+
+    def forward(self, x):
+        return super().forward(x)[:, :1]
+
+
+class Twofold(Good):
+    def forward(self, x):
+        return super().forward(x), None
+
+
+class Whole(Good):
+    def forward(self, x):
+        return super().forward(x).long()
+
+
+class Enlisted(Good):
+    def conv5_map(self, x):
+        return [self.conv(x)]
+
+
+class Halved(Good):
+    def conv5_map(self, x):
+        return self.conv(x)[:1]
+
+
+class Hollow(Good):
+    def stages(self, x):
+        return {"only": None}
+
+
+class Numbered(Good):
+    def stages(self, x):
+        return {1: self.conv(x)}
+
+
+class Level(Good):
+    def stages(self, x):
+        return {"first": self.conv(x).mean((2, 3, 4)), "only": self.conv(x)}
+
+
+class Turned(Good):
+    def stages(self, x):
+        return {"last": self.conv(x), "first": self.conv(x)[:, :2]}
+
+
+class Probed(Good):
+    def probe_feature(self, x):
+        return self.conv(x)
+
+
+class Unprobed(Good):
+    def probe_feature(self, x):
+        return x.no_such_thing()
+
+
+class Quits(Good):
+    def stages(self, x):
+        sys.exit(3)
+
+
+class ModulesListed(Good):
+    def stage_modules(self):
+        return [self.conv]
+
+
+class ModulesBare(Good):
+    def stage_modules(self):
+        return {"only": self.conv}
+
+
+class ModulesNone(Good):
+    def stage_modules(self):
+        return None
+
+
+class ModulesBroken(Good):
+    def stage_modules(self):
+        return {"only": self.convolution}
+
+
+def leaving():
+    sys.exit("not today")
+
+
 class Strict(Good):
     def forward(self, x):
         raise RuntimeError("wants 32 frames")
@@ -193,8 +281,28 @@ def test_anybodys_network_is_built_and_left_as_it_was(factories, made):
         ("Wide", r"forward gives \[2, 4\] for 2 clips, not \[2, 5\]"),
         ("Sized", "feature_size is '4'"),
         ("Flat", r"conv5_map gives \[2, 4\]"),
-        ("Listed", "stages gives list"),
-        ("Strict", "a clip of 8x64x64 ends in RuntimeError: wants 32 frames"),
+        ("Listed", "stages gives a list"),
+        ("Boolean", "feature_size is True"),
+        ("Twofold", r"forward gives a tuple for 2 clips, not \[2, 4\]"),
+        ("Whole", r"forward gives \[2, 4\] of torch.int64 for 2 clips"),
+        ("Enlisted", "conv5_map gives a list for 2 clips"),
+        ("Halved", r"conv5_map gives \[1, 4, 8, 64, 64\] for 2 clips"),
+        ("Hollow", "stages gives a NoneType as 'only' for 2 clips"),
+        ("Numbered", "stages has a stage 1; name it by a text"),
+        ("Level", r"stages gives \[2, 4\] as 'first' for 2 clips"),
+        (
+            "Turned",
+            r"conv5_map gives \[2, 4, .* and stages \[2, 2, .* as its last, 'first'; give the last map both times",
+        ),
+        ("Probed", r"probe_feature gives \[2, 4, 8, 64, 64\] for 2 clips, not .* what probes take \[B, D\]"),
+        ("Unprobed", "probe_feature of a clip of 8x64x64 ends in AttributeError"),
+        ("Quits", "stages of a clip of 8x64x64 ends in SystemExit: 3"),
+        ("ModulesListed", "stage_modules gives a list, not"),
+        ("ModulesBare", "stage_modules gives a Conv3d as 'only', not"),
+        ("ModulesNone", "stage_modules gives a NoneType, not"),
+        ("ModulesBroken", "stage_modules ends in AttributeError"),
+        ("leaving", r"leaving\(\) fails with SystemExit: not today"),
+        ("Strict", "forward of a clip of 8x64x64 ends in RuntimeError: wants 32 frames"),
         ("function", "is a builtin_function_or_method, not a torch.nn.Module"),
         ("broken", r"broken\(\) fails with OSError: no weights"),
         ("nothing", "somebodys_networks has no 'nothing'; name it package.module:factory"),
@@ -204,6 +312,14 @@ def test_what_breaks_the_contract_is_told_by_name(factories, made, said):
     with pytest.raises(InputError, match=said) as found:
         backbones.build(f"{factories}:{made}", clip=SMALL)
     assert f"{factories}:{made}" in str(found.value)
+
+
+@pytest.mark.parametrize("name", backbones.NAMES)
+def test_the_suites_own_networks_keep_the_contract(name):
+    clip = (16, 64, 64)
+    network = backbones.build(name, 8, clip)
+    foreign.check(network, name, clip)
+    assert tuple(network.stages(torch.rand(1, 3, *clip))) == STAGES
 
 
 @pytest.mark.parametrize(

@@ -228,6 +228,15 @@ def test_a_dataset_of_ones_own(places, synthetic_root, tmp_path, layout, written
     assert datasets.load("mine", root).scope == "subset"
 
 
+def test_what_a_layout_imports_is_a_part_of_the_data(places):
+    (places / "reading.py").write_text("def read(about, root):\n    import rows\n    return rows.all_of(root)\n")
+    (places / "rows.py").write_text("all_of = None\n")
+    described(places, "mine", LEAST.format(layout="reading", lists="l", classes=2))
+    first = datasets.source(datasets.describe("mine"))
+    (places / "rows.py").write_text("all_of = list\n")
+    assert datasets.source(datasets.describe("mine")) != first
+
+
 def test_classes_that_the_description_names_are_in_its_order(places, tmp_path):
     text = 'videos = "clips"\n' + LEAST.format(layout="hmdb51", lists="clips-lists", classes='["run", "jump"]')
     described(places, "mine", text)

@@ -32,7 +32,7 @@ TABLES = {"KINDS", "VERSIONS"}
 # Computed anew each time; golden numbers say whether the results are the same.
 NEVER_KEPT = {"regression"}
 # What moves no result: errors, and the digest of code from elsewhere, which is a part of keys itself.
-APART = ("suite.errors", "suite.datasets.source")
+APART = ("suite.errors", "suite.datasets.source", "suite.elsewhere.source")
 # What of a task its version is about.
 OF_TASKS = ("eligible", "network", "samples", "attach", "resume")
 
