@@ -294,11 +294,11 @@ def test_a_part_of_the_data_is_measured_and_kept_apart(harness, made, tmp_path, 
     assert "split 1: 4 train, 4 test" in out
     code, _, err = harness("run", *words, "--limit", "2", "--classes", "MoveUpRight,MoveRight")
     assert code == 0, err
-    asked = "the first 2 videos of each class of every list; videos of 2 classes: MoveUpRight, MoveRight"
+    asked = "the first 2 videos of each class of every list; videos of 2 classes: MoveRight, MoveUpRight"
     assert f"compared with no printed number: {asked}" in err
     (record,) = Store(runs / "records").read("vcop")
     assert record.scope == "subset"
-    assert [one.option for one in record.asked] == ["--limit 2", "--classes MoveUpRight,MoveRight"]
+    assert [one.option for one in record.asked] == ["--limit 2", "--classes MoveRight,MoveUpRight"]
     assert {one.id for one in record.asked} <= set(record.departures)
     assert (record.counts["listed"], record.counts["decoded"]) == (4, 4)
     code, _, err = harness("run", *words, "--limit", "1")
@@ -308,7 +308,7 @@ def test_a_part_of_the_data_is_measured_and_kept_apart(harness, made, tmp_path, 
     assert fewer.stages["features:ucf101"] != record.stages["features:ucf101"]
     page = (runs / "reports/vcop.md").read_text(encoding="utf-8")
     assert asked in page
-    assert "--limit 2 --classes MoveUpRight,MoveRight --data-root DATA\n" in page
+    assert "--limit 2 --classes MoveRight,MoveUpRight --data-root DATA\n" in page
     code, out, _ = harness("compare", "vcop", "--scale", "tiny", "--records", runs / "records")
     assert code == 0
     assert "NOT COMPARABLE" in out
