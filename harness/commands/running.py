@@ -50,6 +50,10 @@ def check_data(
         raise UsageError("check-data needs --data-root DIR (or SUITE_DATA): the folder that holds the datasets")
     part = Part(limit or 0, tuple(classes or ()))
     data = door.real_data(datasets or door.datasets_in(data_root), data_root, part)
+    if data.without and not data.facts:
+        raise UsageError("; ".join(data.without.values()))
+    for reason in data.without.values():
+        print(f"not checked: {reason}", file=sys.stderr)
     data = checks.bring_up_to_date(data, runs, again=again)
     for name, stage in checks.stages(data).items():
         try:

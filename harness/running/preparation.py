@@ -144,7 +144,8 @@ def _plan(paper: Paper, recipe: "Recipe", data: Data, request: Request) -> Plan:
     settings = recipe.settings.model_dump(mode="json")
     rows = [row for table in paper.tables_and_figures for row in table.rows if row.source == "own"]
     elsewhere = sorted({row.backbone for row in rows if row.backbone and door.from_elsewhere(row.backbone)})
-    return builder.build(paper, settings, data.facts, door.suite_facts(recipe, elsewhere), request, data.faults)
+    unusable = data.faults | data.without
+    return builder.build(paper, settings, data.facts, door.suite_facts(recipe, elsewhere), request, unusable)
 
 
 def device_kind(device: str) -> str:

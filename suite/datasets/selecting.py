@@ -2,8 +2,9 @@
 
 import difflib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
+from typing import NamedTuple
 
 from suite.datasets import Description, Listing, Selection, Split, Video
 from suite.errors import InputError
@@ -12,36 +13,49 @@ from suite.errors import InputError
 MOST_NAMED = 5
 
 
-def shares(limit: int, classes: Iterable[str], known: Mapping[str, tuple[str, ...]]) -> dict[str, Selection]:
+class Shares(NamedTuple):
+    """What each of several datasets gives to one selection, by name."""
+
+    selections: dict[str, Selection]
+    # Why the others give nothing.
+    without: dict[str, str]
+
+
+def shares(
+    limit: int, classes: Iterable[str], known: Mapping[str, tuple[str, ...]], untrained: Collection[str] = ()
+) -> Shares:
     """What each of several datasets gives to one selection: each the classes that it has.
 
     Args:
         limit: videos of each class of every list; 0 takes all.
         classes: names; none takes all.
         known: by dataset, the names of its classes; none for a dataset without classes.
+        untrained: those without training lists, whose tests leave one video out at a time.
 
-    Raises InputError for a class that none of them has, and for a dataset that would give nothing.
+    Raises InputError for a class that none of them has.
     """
     asked = tuple(dict.fromkeys(classes))
     if not limit and not asked:
-        return {}
-    for name, own in known.items():
-        if not own:
-            raise InputError(
-                f"{name}: its videos have no classes, so no part of them can be taken by class; leave it out by --datasets"
-            )
+        return Shares({}, {})
     every = [one for own in known.values() for one in own]
     for one in asked:
         if one not in every:
             raise InputError(f"{one!r} is no class of {' or '.join(known)}; {_near(one, every)}")
-    selections = {name: Selection(limit, tuple(sorted(set(asked) & set(own)))) for name, own in known.items()}
-    for name, selection in selections.items():
-        if asked and not selection.classes:
-            raise InputError(
-                f"{name} has none of the classes {', '.join(asked[:MOST_NAMED])}; name some of its own, or leave it out by "
-                f"--datasets"
+    selections, without = {}, {}
+    for name, own in known.items():
+        chosen = set(asked or own) & set(own)
+        if not own:
+            without[name] = (
+                f"{name}: its videos have no classes, so no part of them can be taken; measure it without --limit and "
+                f"--classes"
             )
-    return selections
+        elif not chosen:
+            without[name] = f"{name} has none of the classes {', '.join(asked[:MOST_NAMED])}; name some of its own"
+        elif name in untrained and (limit == 1 or len(chosen) < 2):
+            without[name] = _too_few(name)
+        else:
+            selections[name] = Selection(limit, tuple(sorted(chosen)) if asked else ())
+    return Shares(selections, without)
 
 
 def select(listing: Listing, about: Description, selection: Selection) -> Listing:
@@ -50,7 +64,9 @@ def select(listing: Listing, about: Description, selection: Selection) -> Listin
     Raises InputError for a class that is not there, and where a list is left without a video, or a leave-one-out test
     without another of the class.
     """
-    shares(selection.limit, selection.classes, {about.name: listing.classes if about.labelled else ()})
+    known = {about.name: listing.classes if about.labelled else ()}
+    if without := shares(selection.limit, selection.classes, known).without:
+        raise InputError(without[about.name])
     chosen = [name for name in listing.classes if name in (selection.classes or listing.classes)]
     labels = {listing.classes.index(name): number for number, name in enumerate(chosen)}
 
@@ -70,10 +86,7 @@ def select(listing: Listing, about: Description, selection: Selection) -> Listin
                     f"{about.name}: split {number} has no {side} video of {', '.join(chosen[:MOST_NAMED])}"
                 )
         if not whole.train and (len(chosen) < 2 or min(Counter(video.label for video in split.test).values()) < 2):
-            raise InputError(
-                f"{about.name}: has no training videos, so a test leaves one out at a time; "
-                f"take at least two classes and two videos of each"
-            )
+            raise InputError(_too_few(about.name))
     kept = {video.name for split in splits.values() for video in split.videos()}
     return replace(
         listing,
@@ -93,6 +106,13 @@ def sizes(whole: Mapping[int, tuple[int, int]], classes: int, selection: Selecti
         return min(of_class, selection.limit or of_class) * taken
 
     return {number: (share(train), share(test)) for number, (train, test) in whole.items()}
+
+
+def _too_few(name: str) -> str:
+    return (
+        f"{name}: has no training videos, so a test leaves one out at a time; take at least two classes and two videos of each "
+        f"(--limit 2)"
+    )
 
 
 def _near(name: str, every: list[str]) -> str:

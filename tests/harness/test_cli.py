@@ -210,8 +210,15 @@ def test_plan_says_what_is_missing_and_what_it_costs(harness, tmp_path):
         (["regression", "vcop", "--set", "video.crop=24"], ["No such option: --set"]),
         (["plan", "vcop", "--limit", "0"], ["--limit 0: give a whole number from 1"]),
         (["run", "vcop", "--classes", "MoveUpp,grow"], ["'MoveUpp' is no class of hmdb51 or ucf101; near it: MoveUp"]),
-        (["run", "vcop", "--classes", "MoveUp"], ["hmdb51 has none of the classes MoveUp", "--datasets"]),
-        (["plan", "vcop-curriculum", "--limit", "2"], ["activitynet-qa: its videos have no classes", "--datasets"]),
+        (["plan", "mas", "--limit", "1", "--datasets", "aslan"], ["nothing", "aslan: its videos have no classes"]),
+        (
+            ["evaluate", "--backbone", "r3d", "--protocol", "aslan", "--scale", "tiny", "--limit", "1"],
+            ["nothing", "aslan: its videos have no classes", "without --limit and --classes"],
+        ),
+        (
+            ["evaluate", "--backbone", "r3d", "--protocol", "yupenn", "--scale", "tiny", "--limit", "1"],
+            ["nothing", "take at least two classes and two videos of each (--limit 2)"],
+        ),
         (["plan", "vcop", "--scale", "paper", "--classes", "golf"], ["--classes needs --data-root"]),
         (["regression", "vcop", "--limit", "2"], ["No such option: --limit"]),
         (["unknown-command"], ["unknown-command"]),
@@ -275,6 +282,38 @@ def test_a_run_under_other_settings_is_kept_apart(harness, made, tmp_path, monke
         fails(
             harness("report", "--records", runs / "reports/records", *check), "video.crop = 24 instead of 32", "--out"
         )
+
+
+@pytest.mark.parametrize(
+    ("words", "reasons"),
+    [
+        (("mas", "--limit", "1"), ("aslan: its videos have no classes", "yupenn: has no training videos")),
+        (("vcop-curriculum", "--limit", "1"), ("activitynet-qa: its videos have no classes",)),
+        (("vcop", "--classes", "MoveUp"), ("hmdb51 has none of the classes MoveUp",)),
+        (("mas", "--scale", "paper", "--limit", "2"), ("aslan: its videos have no classes",)),
+    ],
+    ids=" ".join,
+)
+def test_what_gives_nothing_to_a_part_is_left_out_and_the_rest_is_planned(harness, tmp_path, words, reasons):
+    code, out, err = harness("plan", *words, "--runs", tmp_path)
+    assert code == 0, err
+    told = [" ".join(part.split()) for part in out.split("not planned: ")[1:]]
+    for reason in reasons:
+        assert any(one.startswith(reason) for one in told), told
+    assert "recognition" in out.split("not planned: ")[0], "the rest is planned"
+
+
+def test_what_gives_nothing_to_a_part_is_not_checked(harness, made, tmp_path):
+    root = tmp_path / "data"
+    shutil.copytree(made, root, symlinks=True)
+    small = {"height": 48, "width": 64, "seed": 1}
+    synthetic.generate("aslan", root, small, lambda done, total: None)
+    words = ("check-data", "--data-root", root, "--runs", tmp_path / "runs", "--limit", "1", "--datasets")
+    code, out, err = harness(*words, "ucf101,aslan")
+    assert code == 0, err
+    assert "not checked: aslan: its videos have no classes" in err
+    assert "ucf101: " in out
+    fails(harness(*words, "aslan"), "aslan: its videos have no classes")
 
 
 def test_a_part_of_the_data_is_measured_and_kept_apart(harness, made, tmp_path, monkeypatch):

@@ -80,6 +80,8 @@ class Data:
     lists: dict[str, dict[str, str]]
     # Why datasets that were asked for cannot be used, by name: what needs them is left out.
     faults: dict[str, str] = field(default_factory=dict)
+    # Why others give nothing to the part that is asked for, which is no fault of theirs: what needs them is left out, too.
+    without: dict[str, str] = field(default_factory=dict)
 
 
 def real_data(names: list[str], root: Path, part: Part = ALL) -> Data:
@@ -92,9 +94,9 @@ def real_data(names: list[str], root: Path, part: Part = ALL) -> Data:
         for name in names:
             with _kept(faults, name):
                 known[name] = datasets.class_names(name, root)
-    selections = _selections(part, known)
+    selections, without = _shares(part, known)
     facts, lists = {}, {}
-    for name in [name for name in names if name not in faults]:
+    for name in [name for name in names if name not in faults and name not in without]:
         with _kept(faults, name):
             found = datasets.load(name, root, selections.get(name, datasets.ALL))
             sizes = {number: (len(split.train), len(split.test)) for number, split in found.splits.items()}
@@ -116,7 +118,7 @@ def real_data(names: list[str], root: Path, part: Part = ALL) -> Data:
         with open(weights, "rb") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         facts["imagenet"], roots["imagenet"] = DataFacts(f"full-{sha256[:12]}", "full", {}, 1000), weights
-    return Data(facts, roots, lists, faults)
+    return Data(facts, roots, lists, faults, without)
 
 
 @contextmanager
@@ -132,12 +134,17 @@ def _kept(faults: dict[str, str], name: str) -> Iterator[None]:
         faults[name] = f"{error.filename}: cannot be read ({error.strerror}); check the data root"
 
 
-def _selections(part: Part, known: dict[str, tuple[str, ...]]) -> "dict[str, Selection]":
-    """What each dataset gives to a part, by the names of its classes. Raises UsageError for what does not fit."""
+def _shares(part: Part, known: dict[str, tuple[str, ...]]) -> "tuple[dict[str, Selection], dict[str, str]]":
+    """What each dataset gives to a part, by the names of its classes, and why others give nothing.
+
+    Raises UsageError for a class that none has.
+    """
+    from suite import datasets
     from suite.datasets import selecting
 
+    untrained = [name for name in known if not datasets.describe(name).trains]
     with suite_errors():
-        return selecting.shares(part.limit, part.classes, known) if known else {}
+        return selecting.shares(part.limit, part.classes, known, untrained) if known else ({}, {})
 
 
 def _content(selection: "Selection") -> dict[str, Any] | None:
@@ -178,9 +185,11 @@ def synthetic_data(names: list[str], recipe: "Recipe", runs: Path, part: Part = 
     described = {name: datasets.describe(name) for name in names}
     made = {name: synthetic.sizes(name) for name in names}
     known = {name: made[name][1] if about.labelled else () for name, about in described.items()}
-    selections = _selections(part, known)
+    selections, without = _shares(part, known)
     facts, roots, lists = {}, {}, {}
     for name, (sizes, classes) in made.items():
+        if name in without:
+            continue
         settings = recipe.settings.synthetic.model_dump()
         if source := datasets.source(described[name]):
             settings["source"] = source
@@ -200,7 +209,7 @@ def synthetic_data(names: list[str], recipe: "Recipe", runs: Path, part: Part = 
         )
         roots[name] = stage.folder(runs)
         lists[name] = datasets.load(name, roots[name], selection).lists if stage_folders.done(stage, runs) else {}
-    return Data(facts, roots, lists)
+    return Data(facts, roots, lists, without=without)
 
 
 def with_glove(data: Data, path: Path, size: int) -> Data:
@@ -231,9 +240,10 @@ def official_data(names: list[str], part: Part = ALL) -> Data:
                 f"--classes needs --data-root DIR (or SUITE_DATA): the lists of {about.name} name its classes"
             )
     counted = {about.name: about.class_names or tuple(map(str, range(about.class_count))) for about in described}
-    selections = _selections(part, {about.name: counted[about.name] if about.labelled else () for about in described})
+    known = {about.name: counted[about.name] if about.labelled else () for about in described}
+    selections, without = _shares(part, known)
     facts = {}
-    for about in described:
+    for about in [about for about in described if about.name not in without]:
         selection = selections.get(about.name, datasets.ALL)
         scope = "subset" if selection else "full"
         sizes = selecting.sizes(about.splits, about.class_count, selection)
@@ -241,7 +251,7 @@ def official_data(names: list[str], part: Part = ALL) -> Data:
         facts[about.name] = DataFacts(
             f"{scope}-unread", scope, sizes, classes, frames=about.frames, selection=_content(selection)
         )
-    return Data(facts, {}, {})
+    return Data(facts, {}, {}, without=without)
 
 
 def dataset(name: str, data: Data) -> "Dataset":

@@ -1,5 +1,6 @@
 """Recipes, and what the plan must know of their pretrainings."""
 
+import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,13 +43,19 @@ def recipe_for(
     """The paper's recipe for a network that is measured under it: with the input that the network says it takes, then what is
     asked for otherwise, then the input that is stated for it (a table, as suite.video.inputs.NetworkInput has it).
 
-    At tiny scale clips are as small as the recipe has them, whatever the network says. Raises UsageError.
+    At tiny scale clips are as small as the recipe has them, whatever the network says, and that is said. Raises UsageError.
     """
     from suite import backbones, recipe
     from suite.video import inputs
 
     with suite_errors():
         own, asked = backbones.video_input(backbone), inputs.stated(stated, "the options")
+        sizes = own.model_copy(update={"antialias": None, "pixels": None})
+        if scale == "tiny" and sizes != inputs.NetworkInput():
+            print(
+                f"{backbone}: its sizes ({sizes.options()}) are not taken at tiny scale; give these options to have them",
+                file=sys.stderr,
+            )
         found = recipe.under(recipe.load(paper, scale), own.of_any_size() if scale == "tiny" else own)
         return recipe.under(recipe.changed(found, dict(changes)), asked)
 

@@ -64,6 +64,19 @@ def test_what_is_stated_wins_over_what_is_set_and_over_what_the_network_says():
     assert door.recipe_for("r3d", "vcop", "paper", (), {}).hash() == door.load_recipe("vcop", "paper").hash()
 
 
+def test_sizes_that_a_network_states_and_tiny_scale_does_not_take_are_said(capsys):
+    tiny = door.recipe_for("torchvision:r3d_18", "vcop", "tiny", (), {}).settings.video
+    said = capsys.readouterr().err
+    assert said.startswith("torchvision:r3d_18: its sizes (--frames 16 ")
+    assert said.endswith("are not taken at tiny scale; give these options to have them\n")
+    assert (said.count("\n"), "--mean" in said) == (1, False)
+    own = door.load_recipe("vcop", "tiny").settings.video
+    assert (tiny.clip_length, tiny.crop) == (own.clip_length, own.crop)
+    for backbone, scale in (("torchvision:r3d_18", "paper"), ("r3d", "tiny")):
+        door.recipe_for(backbone, "vcop", scale, (), {})
+        assert capsys.readouterr().err == ""
+
+
 def test_datasets_are_those_that_a_protocol_can_be_measured_on():
     assert {"ucf101", "hmdb51"} <= set(door.measurable("recognition"))
     assert not {"aslan", "yupenn", "activitynet-qa"} & set(door.measurable("clip-retrieval"))

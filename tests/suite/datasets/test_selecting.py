@@ -1,5 +1,6 @@
 """A part of a dataset: which videos it takes, how its classes are numbered, and what is refused."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -96,9 +97,9 @@ KNOWN = {"one": ("Archery", "Bowling", "golf"), "two": ("golf", "kiss")}
 
 def test_each_dataset_gives_the_classes_that_it_has():
     found = selecting.shares(3, ("kiss", "golf", "Archery"), KNOWN)
-    assert found == {"one": Selection(3, ("Archery", "golf")), "two": Selection(3, ("golf", "kiss"))}
-    assert selecting.shares(2, (), KNOWN) == dict.fromkeys(KNOWN, Selection(2))
-    assert selecting.shares(0, (), KNOWN) == {}
+    assert found == ({"one": Selection(3, ("Archery", "golf")), "two": Selection(3, ("golf", "kiss"))}, {})
+    assert selecting.shares(2, (), KNOWN) == (dict.fromkeys(KNOWN, Selection(2)), {})
+    assert selecting.shares(0, (), KNOWN) == ({}, {})
 
 
 @pytest.mark.parametrize(
@@ -106,22 +107,39 @@ def test_each_dataset_gives_the_classes_that_it_has():
     [
         (("archry",), KNOWN, "'archry' is no class of one or two; near it: Archery"),
         (("xyz",), KNOWN, "'xyz' is no class of one or two; there are Archery, Bowling, golf, golf, kiss"),
-        (
-            ("Archery",),
-            KNOWN,
-            "two has none of the classes Archery; name some of its own, or leave it out by --datasets",
-        ),
-        (
-            (),
-            KNOWN | {"pairs": ()},
-            "pairs: its videos have no classes, so no part of them can be taken by class; leave it out",
-        ),
     ],
 )
-def test_what_cannot_be_shared_out_is_refused(classes, known, words):
+def test_a_class_that_nobody_has_is_refused(classes, known, words):
     with pytest.raises(InputError) as caught:
         selecting.shares(1, classes, known)
     assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("limit", "classes", "gives", "reason"),
+    [
+        (1, ("Archery",), ["one"], "two has none of the classes Archery; name some of its own"),
+        (1, (), ["one", "two"], "pairs: its videos have no classes, so no part of them can be taken"),
+        (
+            1,
+            (),
+            ["one", "two"],
+            "scenes: has no training videos, .*; take at least two classes and two videos .*--limit 2",
+        ),
+        (0, ("golf", "Beach"), ["one", "two"], "scenes: has no training videos, .* take at least two classes"),
+    ],
+)
+def test_what_gives_nothing_is_left_out_with_the_reason(limit, classes, gives, reason):
+    known = KNOWN | {"pairs": (), "scenes": ("Beach", "Sky")}
+    found = selecting.shares(limit, classes, known, untrained=("scenes",))
+    assert sorted(found.selections) == gives
+    assert found.selections.keys() | found.without.keys() == known.keys()
+    assert any(re.match(reason, one) for one in found.without.values()), found.without
+
+
+def test_two_videos_of_two_classes_can_be_left_out_and_learnt():
+    found = selecting.shares(2, ("Sky", "Beach"), {"scenes": ("Beach", "Sky", "Wood")}, untrained=("scenes",))
+    assert found == ({"scenes": Selection(2, ("Beach", "Sky"))}, {})
 
 
 # ------------------------------------------------------------------------------------------------ real files
