@@ -27,13 +27,16 @@ def folders() -> tuple[Path, ...]:
 
 
 def extend(more: Iterable[Path]) -> None:
-    """Add folders to the variable, for this process and those that it starts. Raises InputError for one that is not there."""
-    added = [str(_there(folder)) for folder in more]
-    for name in added:
+    """Add folders to the variable, for this process and those that it starts, in whatever folder these work.
+
+    Raises InputError for one that is not there, of these or of the variable.
+    """
+    there = [str(folder) for folder in (*folders(), *map(_there, more))]
+    for name in there:
         if os.pathsep in name:
             raise InputError(f"{name}: a {os.pathsep!r} stands between folders of papers; give the path of another")
-    if added:
-        os.environ[VARIABLE] = os.pathsep.join(filter(None, [os.environ.get(VARIABLE, ""), *added]))
+    if there:
+        os.environ[VARIABLE] = os.pathsep.join(there)
 
 
 def _there(name: str | Path) -> Path:

@@ -304,7 +304,13 @@ def _by_its_task(given: object) -> object:
         raise ValueError(f"pretext: {error}") from None
     if not issubclass(task.Settings, Pretraining):
         raise ValueError(f"pretext: {given['pretext']}.Settings is no suite.settings.Pretraining")
-    return task.Settings.model_validate(given)
+    try:
+        return task.Settings.model_validate(given)
+    except ValueError:
+        # A fault of a value, with its place.
+        raise
+    except Exception as error:
+        raise ValueError(f"pretext: {given['pretext']}.Settings fails with {type(error).__name__}: {error}") from error
 
 
 Pretext = Annotated[SerializeAsAny[Pretraining], BeforeValidator(_by_its_task)]
@@ -334,11 +340,12 @@ class Scale(Settings):
     @model_validator(mode="after")
     def _goes_together(self):
         for name, pretraining in self.pretraining.items():
-            if (
-                fault := self._unknown_network(pretraining)
-                or self._without_flow(pretraining)
-                or pretraining.fault(self)
-            ):
+            try:
+                fault = self._unknown_network(pretraining) or self._without_flow(pretraining)
+                fault = fault or tasks.told(pretraining, "fault", str, self)
+            except InputError as error:
+                raise ValueError(f"pretraining.{name}: {error}") from None
+            if fault:
                 raise ValueError(f"pretraining.{name}{fault}")
         for dataset, holdout in self.holdout.items():
             most = max(train for train, _ in datasets.describe(dataset).splits.values())
@@ -351,21 +358,22 @@ class Scale(Settings):
         task = tasks.find(pretraining.pretext)
         if hasattr(task, "resume") and pretraining.start is None:
             return f": {task.NAME} goes on from another pretraining; name it by start"
-        for role in pretraining.networks().keys() - {"pretrain"}:
+        needed = tasks.told(pretraining, "networks", dict)
+        for role in needed.keys() - {"pretrain"}:
             if role not in type(pretraining).model_fields or not hasattr(task, "attach"):
                 return f" needs a network as {role!r}; {task.NAME} takes it by a setting of that name and a function attach"
-        for other in pretraining.networks().values():
+        for other in needed.values():
             if other not in self.pretraining:
                 return f" needs the pretraining {other!r}, which is not there"
         # Whatever comes before it, and before that.
-        before, todo = set(), list(pretraining.networks().values())
+        before, todo = set(), list(needed.values())
         while todo:
             name = todo.pop()
             if self.pretraining.get(name) is pretraining:
                 return " starts from itself"
             if name in self.pretraining and name not in before:
                 before.add(name)
-                todo += self.pretraining[name].networks().values()
+                todo += tasks.told(self.pretraining[name], "networks", dict).values()
         return ""
 
     def _without_flow(self, pretraining: Pretraining) -> str:

@@ -30,7 +30,7 @@ from functools import cache
 from inspect import signature
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
 from suite import elsewhere
 from suite.errors import InputError
@@ -76,17 +76,50 @@ class HeldOut:
 
 
 def find(path: str) -> ModuleType:
-    """The task that a recipe names. Raises InputError if there is no such module, or it is no task."""
-    return _found(path, elsewhere.folders())
+    """The task that a recipe names.
+
+    Raises InputError if there is no such module, if it is no task, or if its import has loaded something of `HEAVY`.
+    """
+    found, loaded = _found(path, elsewhere.folders())
+    if loaded:
+        raise InputError(f"{path}: {too_heavy(loaded)}")
+    return found
 
 
 @cache
-def _found(path: str, folders: tuple[Path, ...]) -> ModuleType:
-    """The task of that name under these folders elsewhere: looked for once, and asked for with every recipe."""
+def _found(path: str, folders: tuple[Path, ...]) -> tuple[ModuleType, list[str]]:
+    """The task of that name under these folders elsewhere, and what of `HEAVY` came with its import; what was there before
+    cannot be seen. Looked for once, and asked for with every recipe."""
+    before = {name for name in HEAVY if name in sys.modules}
     module = elsewhere.module(path, HOME)
     if found := faults(module):
         raise InputError(f"{path} is no pretext task: {'; '.join(found)} (suite/tasks.py says what a task has)")
-    return module
+    return module, [name for name in HEAVY if name in sys.modules and name not in before]
+
+
+def too_heavy(loaded: list[str]) -> str:
+    """A task's fault whose import loads these, to be read after its name."""
+    return f"its import loads {', '.join(loaded)}; import them within functions, or in modules beside it"
+
+
+Told = TypeVar("Told")
+
+
+def told(settings: Any, method: str, kind: type[Told], *values: object) -> Told:
+    """What the settings of a task say of it, asked by a method of suite.settings.Pretraining.
+
+    Raises InputError, naming the task, where the method fails or gives something of another kind.
+    """
+    asked = f"{settings.pretext}: {method}() of its Settings"
+    try:
+        said = getattr(settings, method)(*values)
+    except (Exception, SystemExit) as error:
+        raise InputError(f"{asked} fails with {type(error).__name__}: {error}; mend it") from error
+    if kind is float and isinstance(said, int):
+        said = float(said)
+    if not isinstance(said, kind):
+        raise InputError(f"{asked} gives a {type(said).__name__}, not a {kind.__name__}; mend it")
+    return said
 
 
 def faults(module: ModuleType) -> list[str]:

@@ -123,6 +123,9 @@ def test_reference_tables_hold_no_code():
         ["plan", "vcop", "--scale", "paper"],
         ["compare", "vcop", "--scale", "tiny"],
         ["report", "--check"],
+        # A plan of its network from elsewhere would build it, to count what it costs.
+        ["list", "--papers", "tests/fixtures/toy_paper"],
+        ["show", "toy-arrow", "--papers", "tests/fixtures/toy_paper"],
     ],
     ids=" ".join,
 )

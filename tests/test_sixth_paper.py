@@ -43,6 +43,13 @@ def test_it_is_in_order(ran):
     assert (done.returncode, done.stdout) == (0, "4 files checked, no faults\n"), done.stderr
 
 
+def test_the_variable_names_it_from_any_folder(ran):
+    environment = ENVIRONMENT | {"VIDEO_SSL_PAPERS": "papers"}
+    command = [sys.executable, "-m", "harness", "validate", "papers"]
+    done = subprocess.run(command, cwd=ran, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "4 files checked, no faults\n"), done.stderr
+
+
 def test_it_is_pretrained_fine_tuned_and_asked_for_order_neighbours_and_classes(ran):
     found = {(one.table, one.row): one for one in Store(ran / "runs/records").read("toy-arrow")}
     assert {place: one.columns for place, one in found.items()} == {

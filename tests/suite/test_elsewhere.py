@@ -80,6 +80,17 @@ def test_folders_are_added_for_this_process_and_its_children(places, tmp_path):
     assert told.stdout.split() == [str(folder) for folder in (*places, more)]
 
 
+def test_folders_of_the_variable_are_those_of_where_it_was_read(places, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(elsewhere.VARIABLE, os.pathsep.join(["two", "one"]))
+    elsewhere.extend([])
+    monkeypatch.chdir("/")
+    assert elsewhere.folders() == (places[1], places[0])
+    monkeypatch.delenv(elsewhere.VARIABLE)
+    elsewhere.extend([])
+    assert elsewhere.VARIABLE not in os.environ
+
+
 @pytest.mark.parametrize(("name", "words"), [("four", "no such folder of papers"), ("a:b", "stands between folders")])
 def test_a_folder_that_cannot_be_added_is_named(places, tmp_path, name, words):
     if ":" in name:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -248,6 +249,78 @@ def test_a_task_that_needs_torch_at_once_is_found_out(place):
         (place / "vanishing.py").write_text(f"import os\nos._exit({code})\n")
         with pytest.raises(InputError, match=f"vanishing: cannot be imported: its process ends with {code} and says"):
             tasks.heavy("vanishing")
+
+
+LOADS = """
+import sys
+from suite import tasks
+from suite.errors import InputError
+{before}
+for _ in range(2):
+    try:
+        print(tasks.find("pace").NAME)
+    except InputError as error:
+        print(error)
+"""
+
+
+@pytest.mark.parametrize(
+    ("before", "said"),
+    [
+        ("", "pace: its import loads torch; import them within functions, or in modules beside it"),
+        # Nobody waits for what is there already.
+        ("import torch", "pace"),
+    ],
+)
+def test_a_task_whose_import_loads_torch_is_refused_wherever_it_is_read(place, before, said):
+    (place / "pace.py").write_text(f"import torch\n{GOOD}")
+    done = subprocess.run(
+        [sys.executable, "-c", LOADS.format(before=before)], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines() == [said, said]
+
+
+FAILING = """
+    def {method}(self, *values):
+        {body}
+"""
+
+
+@pytest.mark.parametrize("method", ["fault", "networks"])
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ("raise KeyError('what')", "fails with KeyError: 'what'; mend it"),
+        ("raise SystemExit(0)", "fails with SystemExit: 0; mend it"),
+        ("return 7", "gives a int, not a "),
+    ],
+)
+def test_settings_that_fail_are_one_line_of_the_recipe(place, method, body, words):
+    text = GOOD.replace("    share: Share\n", "    share: Share\n" + FAILING.format(method=method, body=body))
+    (place / "pace.py").write_text(text)
+    with pytest.raises(ValidationError) as caught:
+        scale(own=pretraining("pace", share=0.25))
+    assert f"pretraining.own: pace: {method}() of its Settings {words}" in caught.value.errors()[0]["msg"]
+
+
+def test_a_validator_that_fails_is_one_line_of_the_recipe(place):
+    check = "    @field_validator('share')\n    def _share(cls, value):\n        return {}[value]\n"
+    text = GOOD.replace("    share: Share\n", f"    share: Share\n\n{check}")
+    (place / "pace.py").write_text(f"from pydantic import field_validator\n{text}")
+    with pytest.raises(ValidationError, match=r"pretext: pace\.Settings fails with KeyError: 0\.25"):
+        scale(own=pretraining("pace", share=0.25))
+
+
+def test_what_settings_say_is_of_its_kind():
+    chosen = recipe.load("vcop", "tiny").settings.pretraining["vcop"]
+    assert tasks.told(chosen, "clips_of_sample", float, 11.6) == 3
+    assert tasks.told(chosen, "networks", dict) == {}
+    with pytest.raises(
+        InputError, match=r"vcop\.clip_order: passes\(\) of its Settings gives a int, not a dict; mend it"
+    ):
+        tasks.told(chosen, "passes", dict)
+    with pytest.raises(InputError, match=r"vcop\.clip_order: clips_of_sample\(\) of its Settings fails with TypeError"):
+        tasks.told(chosen, "clips_of_sample", float)
 
 
 def test_a_task_of_less_is_none():

@@ -11,6 +11,7 @@ from harness.running.door.faults import suite_errors
 
 if TYPE_CHECKING:
     from suite.recipe import Recipe
+    from suite.settings import Pretraining
 
 
 def load_recipe(paper: str, scale: str, changes: Iterable[Setting] = ()) -> "Recipe":
@@ -83,9 +84,7 @@ def heavy(recipe: "Recipe") -> list[str]:
     found = []
     for path in sorted({pretraining.pretext for pretraining in recipe.settings.pretraining.values()}):
         if names := tasks.heavy(path):
-            found.append(
-                f"{path}: its import loads {', '.join(names)}; import them within functions, or in modules beside it"
-            )
+            found.append(f"{path}: {tasks.too_heavy(names)}")
     return found
 
 
@@ -104,27 +103,34 @@ def scales() -> tuple[str, ...]:
 
 
 def pretraining_facts(recipe: "Recipe") -> dict[str, plan.Pretraining]:
-    """What the plan must know of a recipe's pretrainings, by name."""
-    from suite import elsewhere, tasks
+    """What the plan must know of a recipe's pretrainings, by name. Raises UsageError where a task cannot say it."""
+    with suite_errors():
+        return {name: _facts(settings) for name, settings in recipe.settings.pretraining.items()}
 
-    facts = {}
-    for name, settings in recipe.settings.pretraining.items():
-        task, networks = tasks.find(settings.pretext), settings.networks()
-        content, counted = (
-            each.model_dump(mode="json", exclude_none=True, exclude={"start", *networks})
-            for each in (settings, settings.counted())
-        )
-        facts[name] = plan.Pretraining(
-            settings=content,
-            counted=counted,
-            version=task.VERSION,
-            source="" if task.__name__.startswith("suite.") else elsewhere.source(task),
-            dataset=settings.dataset,
-            split=settings.split,
-            networks=networks,
-            flow=settings.flow,
-            passes=settings.passes(),
-            clips_of_sample=settings.clips_of_sample,
-            scores={protocol: version for protocol, (_, version) in task.SCORES.items()},
-        )
-    return facts
+
+def _facts(settings: "Pretraining") -> plan.Pretraining:
+    from suite import elsewhere, tasks
+    from suite.settings import Pretraining
+
+    def clips_of_sample(clips_of_video: float) -> float:
+        with suite_errors():
+            return tasks.told(settings, "clips_of_sample", float, clips_of_video)
+
+    task, networks = tasks.find(settings.pretext), tasks.told(settings, "networks", dict)
+    content, counted = (
+        each.model_dump(mode="json", exclude_none=True, exclude={"start", *networks})
+        for each in (settings, tasks.told(settings, "counted", Pretraining))
+    )
+    return plan.Pretraining(
+        settings=content,
+        counted=counted,
+        version=task.VERSION,
+        source="" if task.__name__.startswith("suite.") else elsewhere.source(task),
+        dataset=settings.dataset,
+        split=settings.split,
+        networks=networks,
+        flow=settings.flow,
+        passes=tasks.told(settings, "passes", float),
+        clips_of_sample=clips_of_sample,
+        scores={protocol: version for protocol, (_, version) in task.SCORES.items()},
+    )

@@ -122,6 +122,19 @@ def test_a_fault_is_named_with_its_file(papers, request, file, old, new, words):
 
 
 @pytest.mark.parametrize(
+    "method", ["passes(self)", "clips_of_sample(self, clips)", "networks(self)", "fault(self, scale)"]
+)
+def test_a_method_of_a_task_that_fails_is_a_fault_that_names_the_task(papers, method):
+    name = method.partition("(")[0]
+    home = made(papers, f"failing-{name.replace('_', '-')}")
+    spoil(home / "task.py", "\n\ndef eligible(", f"    def {method}:\n        return [][0]\n\n\ndef eligible(")
+    found = faults(papers)
+    words = f"failing_{name}.task: {name}() of its Settings fails with IndexError: list index out of range; mend it"
+    assert found, "nothing was found"
+    assert all(words in one for one in found), found
+
+
+@pytest.mark.parametrize(
     ("changes", "words"),
     [
         ({'layout = "ucf101"': 'layout = "nowhere.layout"'}, r"no module 'nowhere\.layout'"),
