@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from harness import commands, options, parsing
-from harness.commands.shared import all_claims, pages_of, paper_of, say
+from harness.commands.shared import claims_of, pages_of, paper_of, say
 from harness.errors import UsageError
 from harness.judging import golden
 from harness.options import (
@@ -105,9 +105,9 @@ def run_paper(
         if note:
             print(note, file=sys.stderr)
     measured, failure = runner.run(prepared, runs, store, machine)
-    claims = {paper: all_claims().get(paper, [])}
+    claims = {paper: claims_of(paper)}
     report.write(pages_of({paper: found}, store.read(paper), claims, store, runs / "reports"), runs / "reports")
-    say(terminal.of_run(prepared, measured, door.protocol_versions()))
+    say(terminal.of_run(prepared, measured, door.protocol_versions((paper,))))
     say(f"\n{len(measured)} results in {store.folder}; report: {runs / 'reports' / f'{paper}.md'}")
     _end(prepared, failure)
 

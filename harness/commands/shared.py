@@ -32,6 +32,14 @@ def all_claims() -> "dict[str, list[Claim]]":
     return claims.load(commands.TABLES / "claims", door.elsewhere("claims.toml"))
 
 
+def claims_of(key: str) -> "list[Claim]":
+    """The claims of one paper, whatever those of papers elsewhere hold; it may have none."""
+    from harness.judging import claims
+
+    elsewhere = {paper: path for paper, path in door.elsewhere("claims.toml").items() if paper == key}
+    return claims.load(commands.TABLES / "claims", elsewhere).get(key, [])
+
+
 def pages_of(
     papers: dict[str, reference.Paper],
     records: list[Record],
@@ -46,10 +54,10 @@ def pages_of(
         papers,
         records,
         claims,
-        preparation.recipes(),
+        preparation.recipes(papers),
         folder=folder,
         store=store.folder,
-        protocol_versions=door.protocol_versions(),
+        protocol_versions=door.protocol_versions(papers),
     )
 
 

@@ -20,11 +20,14 @@ def list_papers(places: Places = None) -> None:
     """The papers: tables, printed numbers, and which can be run."""
 
     runnable = door.papers_with_recipe()
+    papers, faults = preparation.papers_in_order(commands.TABLES)
     rows = [
         [key, len(paper.tables), paper.numbers, "yes" if key in runnable else "tables only", paper.short]
-        for key, paper in preparation.papers(commands.TABLES).items()
+        for key, paper in papers.items()
     ]
     say(terminal.grid(rows, ["paper", "tables", "numbers", "recipe", "published"]))
+    if faults:
+        raise UsageError("; ".join(faults))
 
 
 def show(
@@ -57,7 +60,8 @@ def compare(
         raise UsageError(f"--verdict {verdict}: choose one of {', '.join(VERDICTS)}")
     door.load_recipe(paper, scale)
     records_of_paper = Store(existing(records)).read(paper)
-    results = sections.sections(found, records_of_paper, (), preparation.recipes(), door.protocol_versions())
+    recipes, versions = preparation.recipes((paper,)), door.protocol_versions((paper,))
+    results = sections.sections(found, records_of_paper, (), recipes, versions)
     for section in (one for one in results if one.scale == scale):
         say(f"\n{terminal.of_section(section, wanted)}")
     if not any(one.scale == scale for one in results):
@@ -171,8 +175,8 @@ def _latex(papers: dict[str, reference.Paper], store: Store, table: str | None, 
     key, _, table_id = (table or "").partition(".")
     if key not in papers or not table_id:
         raise UsageError("--format latex needs --table PAPER.TABLE, such as vcop.table2")
-    recipes = preparation.recipes()
-    found = sections.sections(papers[key], store.read(key), (), recipes, door.protocol_versions())
+    recipes, versions = preparation.recipes((key,)), door.protocol_versions((key,))
+    found = sections.sections(papers[key], store.read(key), (), recipes, versions)
     page, note = latex.of_scale(found, table_id, scale)
     if note:
         print(note, file=sys.stderr)

@@ -1,6 +1,7 @@
 """From the words of a command to tables, recipe, data, plan and machine."""
 
 import sys
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,12 +44,23 @@ def papers(folder: Path) -> dict[str, Paper]:
     return tables.load(folder, door.elsewhere("tables.toml"), door.dataset_names())
 
 
+def papers_in_order(folder: Path) -> tuple[dict[str, Paper], list[str]]:
+    """The tables of all papers that can be read, and what is wrong with the others."""
+    found, faults = {}, []
+    for key in tables.find(folder, door.elsewhere("tables.toml")):
+        try:
+            found[key] = paper_of(key, folder)
+        except UsageError as error:
+            faults.append(str(error))
+    return found, faults
+
+
 def paper_of(key: str, folder: Path) -> Paper:
-    """The tables of one paper. Raises UsageError, listing the papers, for an unknown key."""
-    there = papers(folder)
-    if key not in there:
+    """The tables of one paper, whatever the others hold. Raises UsageError, listing the papers, for an unknown key."""
+    elsewhere = door.elsewhere("tables.toml")
+    if key not in (there := tables.find(folder, elsewhere)):
         raise UsageError(f"unknown paper {key!r}; papers: {', '.join(there)}")
-    return there[key]
+    return tables.load(folder, elsewhere, door.dataset_names(), only=(key,))[key]
 
 
 def prepare(
@@ -164,9 +176,10 @@ def machine(run: Prepared, device: str, workers: int | None, tensorboard: bool) 
     return found
 
 
-def recipes() -> list[dict[str, Any]]:
-    """Facts of every recipe at every scale, for reports."""
-    return [_facts(door.load_recipe(key, scale)) for key in door.papers_with_recipe() for scale in door.scales()]
+def recipes(papers: Collection[str]) -> list[dict[str, Any]]:
+    """Facts of the recipes of these papers at every scale, for reports; a paper may have none."""
+    there = [key for key in door.papers_with_recipe() if key in papers]
+    return [_facts(door.load_recipe(key, scale)) for key in there for scale in door.scales()]
 
 
 def _facts(recipe: "Recipe") -> dict[str, Any]:

@@ -25,23 +25,44 @@ class _Written(float):
         return number
 
 
-def load(
-    folder: Path, elsewhere: Mapping[str, Path] | None = None, datasets: Collection[str] | None = None
-) -> dict[str, Paper]:
-    """Read every ``*.toml`` of a folder (not of the folders in it); paper key -> Paper, in the order of the keys.
+def find(folder: Path, elsewhere: Mapping[str, Path] | None = None) -> dict[str, Path]:
+    """The file of every paper, by its key: each ``*.toml`` of a folder (not of the folders in it), in the order of the keys.
 
-    elsewhere: paper key -> its file, of papers that lie in other places; they come last. datasets: names of those that there
-    are; None: any. Raises UsageError for a folder
-    without tables, for a paper that is there twice, and as ``load_paper`` does.
+    elsewhere: paper key -> its file, of papers that lie in other places; they come last. Raises UsageError for a folder
+    without tables, and for a paper that is there twice.
     """
     paths = {path.stem: path for path in sorted(folder.glob("*.toml"))}
     if not paths:
         raise UsageError(f"{folder}: no reference tables (*.toml) there; point to the reference_tables folder")
-    papers = {key: load_paper(path, datasets=datasets) for key, path in paths.items()}
     for key, path in (elsewhere or {}).items():
-        if key in papers:
+        if key in paths:
             raise UsageError(f"{path}: the paper {key!r} is there already, in {paths[key]}; give it another key")
-        papers[key] = load_paper(path, key, datasets)
+        paths[key] = path
+    return paths
+
+
+def load(
+    folder: Path,
+    elsewhere: Mapping[str, Path] | None = None,
+    datasets: Collection[str] | None = None,
+    only: Collection[str] | None = None,
+) -> dict[str, Paper]:
+    """Read the papers that `find` finds; paper key -> Paper.
+
+    datasets: names of those that there are; None: any. only: keys of those that are read, and need be in order; None: all.
+    Raises UsageError as `find` and ``load_paper`` do; of a paper elsewhere it names what lists all of its faults.
+    """
+    papers = {}
+    for key, path in find(folder, elsewhere).items():
+        outside = key in (elsewhere or {})
+        if only is not None and key not in only:
+            continue
+        try:
+            papers[key] = load_paper(path, key if outside else None, datasets)
+        except UsageError as error:
+            if not outside:
+                raise
+            raise UsageError(f"{error}; `validate {path.parents[1]}` lists every fault", error.more) from None
     return papers
 
 

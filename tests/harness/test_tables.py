@@ -1,6 +1,7 @@
 """The printed numbers, and the schema that guards them."""
 
 import math
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from harness.errors import UsageError
 from harness.running import door
-from harness.tables import Paper, Table, load, load_paper
+from harness.tables import Paper, Table, find, load, load_paper
 
 FIXTURES = Path(__file__).resolve().parents[1] / "fixtures" / "tables"
 TABLES = Path(__file__).resolve().parents[2] / "reference_tables"
@@ -380,3 +381,18 @@ def test_papers_elsewhere_come_last_and_are_known_as_such(tmp_path):
         UsageError, match=r"other_one/tables\.toml: the paper 'vcop' is there already, in .*tables/vcop\.toml"
     ):
         load(TABLES, {"vcop": path})
+
+
+def test_one_paper_is_read_without_the_others(tmp_path):
+    shutil.copy(TABLES / "vcop.toml", tmp_path)
+    (tmp_path / "broken.toml").write_text("[paper\n", encoding="utf-8")
+    outside = tmp_path / "papers/other_one/tables.toml"
+    assert list(find(tmp_path, {"other-one": outside})) == ["broken", "vcop", "other-one"]
+    assert list(load(tmp_path, {"other-one": outside}, only=("vcop",))) == ["vcop"]
+    with pytest.raises(UsageError, match=r"broken\.toml: ") as caught:
+        load(tmp_path, only=("broken",))
+    assert "validate" not in str(caught.value)
+    outside.parent.mkdir(parents=True)
+    outside.write_text("[paper\n", encoding="utf-8")
+    with pytest.raises(UsageError, match=f"^{outside}: .*; `validate {tmp_path}/papers` lists every fault$"):
+        load(tmp_path, {"other-one": outside}, only=("other-one",))

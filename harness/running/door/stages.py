@@ -1,6 +1,6 @@
 """Stages: their versions, and one of them run in this process."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,14 +21,14 @@ def stage_versions() -> dict[str, int]:
     return dict(stages.VERSIONS)
 
 
-def protocol_versions() -> dict[str, int]:
-    """Version of every protocol: that of the stage that ends it, or what the tasks of all recipes give it.
+def protocol_versions(papers: Collection[str] | None = None) -> dict[str, int]:
+    """Version of every protocol: that of the stage that ends it, or what the tasks of these papers' recipes give it; None: all.
 
     Raises UsageError where two tasks disagree: a protocol is one thing, whoever learns by it.
     """
     found = stage_versions()
     of_tasks: dict[str, int] = {}
-    for key in papers_with_recipe():
+    for key in (key for key in papers_with_recipe() if papers is None or key in papers):
         for pretraining in pretraining_facts(load_recipe(key, scales()[0])).values():
             for protocol, version in pretraining.scores.items():
                 if protocol in found or of_tasks.setdefault(protocol, version) != version:

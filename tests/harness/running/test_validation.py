@@ -166,3 +166,31 @@ def test_a_paper_without_tables_is_a_fault(papers):
     home = made(papers, "no-tables")
     (home / "tables.toml").unlink()
     assert any("no_tables: has no tables.toml" in one for one in faults(papers))
+
+
+def test_broken_papers_stand_in_the_way_of_no_other(harness, papers, tmp_path):
+    made(papers, "quite-sound")
+    for number, file in enumerate(("tables.toml", "claims.toml", "recipe.toml")):
+        (made(papers, f"broken-{number}") / file).write_text("[paper\n", encoding="utf-8")
+    runs = ("--runs", tmp_path / "runs")
+    for key in ("vcop", "quite-sound"):
+        for words in (("show", key), ("plan", key, *runs), ("compare", key, "--scale", "tiny", "--records", tmp_path)):
+            code, _, err = harness(*words)
+            assert code == 0, err
+    code, out, err = harness("run", "quite-sound", *runs, "--device", "cpu", "--tables", "table2", "--rows", "random")
+    assert code == 0, err
+    assert "report: " in out
+
+
+def test_list_shows_all_papers_that_can_be_read_and_ends_with_the_others(harness, papers):
+    home = made(papers, "unread-one")
+    made(papers, "read-one")
+    (home / "tables.toml").write_text("[paper\n", encoding="utf-8")
+    code, out, err = harness("list")
+    assert code == 2
+    assert {"vcop", "mas", "read-one"} <= {line.split()[0] for line in out.splitlines() if line.strip()}
+    assert "unread-one" not in out
+    assert err.startswith(f"error: {home / 'tables.toml'}: ")
+    assert err.endswith(f"; `validate {papers}` lists every fault\n")
+    assert err.count("\n") == 1
+    assert harness("show", "unread-one")[1:] == ("", err)
