@@ -159,11 +159,24 @@ def _imported(name: str, file: Path) -> Iterator[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (one.name for one in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            try:
-                home = resolve_name("." * node.level + (node.module or ""), package)
-            except ImportError:
-                # More dots than there are packages around it.
-                continue
-            yield home
-            yield from (f"{home}.{one.name}" for one in node.names)
+            continue
+        if isinstance(node, ast.ImportFrom):
+            said, inside = "." * node.level + (node.module or ""), [one.name for one in node.names]
+        elif isinstance(node, ast.Call) and (named := _by_text(node)):
+            said, inside = named, []
+        else:
+            continue
+        try:
+            home = resolve_name(said, package)
+        except ImportError:
+            # More dots than there are packages around it.
+            continue
+        yield home
+        yield from (f"{home}.{one}" for one in inside)
+
+
+def _by_text(call: ast.Call) -> str:
+    """The module that a call such as import_module("parts") names; "" where it is none, or does not write it out."""
+    called = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+    first = call.args[0] if called in ("import_module", "__import__") and call.args else None
+    return first.value if isinstance(first, ast.Constant) and isinstance(first.value, str) else ""

@@ -119,12 +119,14 @@ def test_a_paper_in_two_places_is_refused_by_both_files(places):
         elsewhere.files("tables.toml")
 
 
-# A module, and what it imports: by every form of import, at once and within functions, and through one another.
+# A module, and what it imports: by every form of import that says what, at once and within functions, and through one another.
 IMPORTED = {
     "own/__init__.py": "",
     "own/task.py": "from own import parts\nfrom .inner import deep\n\ndef f():\n    import beside\n",
     "own/parts.py": "from . import task, near\n",
-    "own/near.py": "",
+    "own/near.py": "import importlib\nname = 'own.other'\nimportlib.import_module(name)\nimportlib.import_module('.told', 'own')\n",
+    "own/told.py": "__import__('spoken')\n",
+    "spoken.py": "",
     "own/inner/__init__.py": "from .behind import *\n",
     "own/inner/behind.py": "",
     "own/inner/deep.py": "from ..far.below import NUMBER\n",
