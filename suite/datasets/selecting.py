@@ -103,7 +103,7 @@ def sizes(whole: Mapping[int, tuple[int, int]], classes: int, selection: Selecti
 
     def share(videos: int) -> int:
         of_class = -(-videos // classes)
-        return min(of_class, selection.limit or of_class) * taken
+        return min(videos, min(of_class, selection.limit or of_class) * taken)
 
     return {number: (share(train), share(test)) for number, (train, test) in whole.items()}
 

@@ -16,6 +16,7 @@ from harness.reporting.sections import sections
 from harness.running import recording
 from suite import recipe, stages
 from suite.datasets import activitynet_qa
+from suite.datasets.description import describe
 from suite.datasets.synthetic import drawing, questions
 from suite.errors import InputError
 
@@ -32,7 +33,7 @@ class World:
     def __init__(self, folder: Path):
         self.folder, self.roots, self.runs = folder, {"activitynet-qa": folder / "data"}, 0
         root = self.roots["activitynet-qa"]
-        plan = questions.plan(root, drawing.Settings())
+        plan = questions.plan(describe("activitynet-qa"), root, drawing.Settings())
         drawn = {scene.path.stem.removeprefix("v_"): scene for scene in plan.scenes}
         plan.write_lists()
         self.videos = {}

@@ -90,6 +90,12 @@ def test_sizes_are_those_of_lists_with_equal_classes(train, test, classes, limit
     assert selecting.sizes({1: (train * classes, test * classes)}, classes, selection) == {1: expected}
 
 
+def test_lists_of_which_nothing_is_left_out_keep_their_sizes():
+    about = datasets.describe("ucf101")
+    for selection in (datasets.ALL, datasets.Selection(1000, ())):
+        assert selecting.sizes(about.splits, about.class_count, selection) == dict(about.splits)
+
+
 # ------------------------------------------------------------------------------------------------ several datasets
 
 KNOWN = {"one": ("Archery", "Bowling", "golf"), "two": ("golf", "kiss")}
