@@ -3,8 +3,8 @@
 A recipe is `suite/papers/<paper>/recipe.toml`, in a folder named by the paper's key with _ for -, or such a file elsewhere
 (suite/elsewhere.py). Its tables `paper`, `small`
 and `tiny` hold settings (suite/settings.py); each scale overrides the one before it, so that a reader sees at a glance where
-a scale departs. Decisions (what we do where the paper is silent) and departures (where we do otherwise than the paper or its
-authors' code) are listed beside the settings.
+a scale departs. Beside the settings stand three lists: decisions (what we do where the paper is silent), readings (where it
+prints what cannot be, or contradicts itself) and departures (where we do otherwise than the paper or its authors' code).
 """
 
 import hashlib
@@ -43,6 +43,16 @@ class Decision(Settings):
     source: Text
 
 
+class Reading(Settings):
+    """Where the paper prints what cannot be, or contradicts itself, and is read otherwise."""
+
+    # What it prints.
+    what: Text
+    reading: Text
+    # Why it cannot be as printed, with the numbers.
+    argument: Text
+
+
 class Departure(Settings):
     """Where a run does otherwise than the paper or its authors' code."""
 
@@ -52,6 +62,8 @@ class Departure(Settings):
     scopes: tuple[Literal["synthetic", "subset", "full"], ...] = ()
     what: Text
     reason: Text
+    # What it moves and by how much; None: not measured.
+    effect: Text | None = None
 
 
 class Change(Settings):
@@ -86,6 +98,7 @@ class Recipe(Settings):
     scale: Literal["paper", "small", "tiny"]
     settings: Scale
     decisions: tuple[Decision, ...]
+    readings: tuple[Reading, ...]
     departures: tuple[Departure, ...]
     changes: tuple[Change, ...] = ()
     # Protocols that a network from elsewhere is measured under with these settings, unless another paper is named.
@@ -160,6 +173,7 @@ def load(paper: str, scale: str, folder: Path = FOLDER) -> Recipe:
         "scale": scale,
         "settings": settings,
         "decisions": [],
+        "readings": [],
         "departures": departures,
     } | everywhere
     try:

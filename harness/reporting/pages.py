@@ -11,7 +11,7 @@ from pathlib import Path
 from harness.judging.certainty import ClaimResult
 from harness.judging.compare import VERDICTS
 from harness.records import Record
-from harness.reporting import charts, result_tables
+from harness.reporting import charts, choices, result_tables
 from harness.reporting.drawing import Chart
 from harness.reporting.markdown import DASH, MINUS, address, anchor, code, counted, inside, number, text
 from harness.reporting.markdown import table as grid
@@ -105,7 +105,7 @@ def page(
     ]
     for section, its_own in zip(sections, drawn, strict=True):
         parts += _section(section, its_own, picture)
-    parts += [*_notes(sections[0]), *_decisions(sections)]
+    parts += [*_notes(sections[0]), *choices.silences(sections), *choices.readings(sections)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -180,7 +180,7 @@ def _section(section: Section, drawn: Sequence[Chart], picture: Callable[[Record
             parts.append(f"```sh\n{command(section, table)}\n```")
     if left_out:
         parts.append(f"NOT RUN here: {', '.join(left_out)}.")
-    parts += [*_claims(section), *_pictures(section, picture), *_departures(section)]
+    parts += [*_claims(section), *_pictures(section, picture), *choices.departures(section)]
     return [*parts, *_data(section), *_environment(section)] if section.records else parts
 
 
@@ -360,26 +360,6 @@ def _pictures(section: Section, picture: Callable[[Record, str], str | None]) ->
     return [part for kind in kinds for part in (f"### {kind[0]}", kind[1], *sheets[kind].values())]
 
 
-def _departures(section: Section) -> list[str]:
-    listed = list(section.recipe["departures"]) if section.recipe else []
-    if section.records:
-        known = {one["id"]: one for one in listed}
-        known |= {
-            one.id: {"id": one.id, "what": one.what, "reason": f"Asked for: {one.option}."} for one in section.asked
-        }
-        used = sorted({name for record in section.records for name in record.departures})
-        listed = [known.get(name, {"id": name, "what": "not described in the present recipe."}) for name in used]
-    else:
-        listed = [one for one in listed if not one.get("scopes") or section.scope in one["scopes"]]
-    if not listed:
-        return []
-    lines = []
-    for one in listed:
-        why = f" Why: {text(one['reason'])}" if one.get("reason") else ""
-        lines.append(f"- {code(one['id'])}: {text(one['what'])}{why}")
-    return ["### Departures from the paper or its authors' code", "\n".join(lines)]
-
-
 def _data(section: Section) -> list[str]:
     # Few of the many records differ in these.
     tallies = {(r.dataset, str(r.split), r.protocol, frozenset(r.counts.items())) for r in section.records}
@@ -424,14 +404,3 @@ def _notes(section: Section) -> list[str]:
         if lines:
             parts += [f"**{charts.name_of(table)}: {text(table.title)}**", "\n".join(lines)]
     return ["## Notes on the paper's tables", *parts] if parts else []
-
-
-def _decisions(sections: Sequence[Section]) -> list[str]:
-    for section in sections:
-        if section.recipe and section.recipe["decisions"]:
-            lines = [
-                f"- **{text(one['what'])}**: {text(one['choice'])} ({text(one['source'])})"
-                for one in section.recipe["decisions"]
-            ]
-            return ["## Decisions where the paper is silent", "\n".join(lines)]
-    return []

@@ -183,7 +183,7 @@ def recipes(papers: Collection[str]) -> list[dict[str, Any]]:
 
 
 def _facts(recipe: "Recipe") -> dict[str, Any]:
-    """What a report says of a recipe: settings, decisions, departures."""
+    """What a report says of a recipe: settings, decisions, readings, departures."""
     own = [departure.model_dump(mode="json") for departure in recipe.departures]
     return {
         "paper": recipe.paper,
@@ -191,5 +191,6 @@ def _facts(recipe: "Recipe") -> dict[str, Any]:
         "hash": recipe.hash(),
         "settings": recipe.settings.model_dump(mode="json"),
         "decisions": [decision.model_dump(mode="json") for decision in recipe.decisions],
+        "readings": [reading.model_dump(mode="json") for reading in recipe.readings],
         "departures": [*own, *departures.OF_RUNS],
     }

@@ -154,10 +154,17 @@ RECIPE = {
     "hash": "ab" * 32,
     "settings": {},
     "departures": [
-        {"id": "tiny-networks", "what": "Narrow networks.", "reason": "Two CPU cores.", "scopes": []},
+        {
+            "id": "tiny-networks",
+            "what": "Narrow networks.",
+            "reason": "Two CPU cores.",
+            "effect": "5 points of Top1.",
+            "scopes": [],
+        },
         {"id": "not-in-force", "what": "Nothing.", "reason": "None.", "scopes": ["full"]},
     ],
     "decisions": [{"what": "Crop", "choice": "one for each clip", "source": "authors' code"}],
+    "readings": [{"what": "Clips are 61 frames long.", "reading": "sixteen frames.", "argument": "Sec. 3 has 16."}],
 }
 
 

@@ -260,6 +260,11 @@ def test_a_file_that_is_no_recipe(tmp_path, content, words):
             'departures = [{ id = "a b", scales = ["tiny"], what = "a", reason = "b" }]',
             "departures.0.id = 'a b': string should match pattern",
         ),
+        (
+            'departures = [{ id = "a", scales = ["tiny"], what = "a", reason = "b", effect = "" }]',
+            "departures.0.effect = '': string should have at least 1",
+        ),
+        ('readings = [{ what = "a", reading = "b" }]', "readings.0.argument: field required"),
     ],
 )
 def test_what_stands_beside_the_settings(tmp_path, line, words):

@@ -200,9 +200,40 @@ def test_comparable_results_come_first_and_stand_alone(paper):
 def test_departures_are_those_in_force(paper):
     text = page(paper, results.records(paper, seeds=1), recipes=[results.RECIPE])
     tiny = section_of(text, "Tiny scale, synthetic data")
-    assert "- `tiny-networks`: Narrow networks. Why: Two CPU cores." in tiny
+    assert "- `tiny-networks`: Narrow networks. Why: Two CPU cores. Effect: 5 points of Top1.\n" in tiny
     assert "not-in-force" not in text
-    assert "- **Crop**: one for each clip (authors' code)" in text
+
+
+@pytest.mark.parametrize("ran", [True, False])
+def test_what_was_decided_stands_under_three_headings(paper, ran):
+    made = results.records(paper, seeds=1) if ran else []
+    text = page(paper, made, recipes=[results.RECIPE | {"scale": scale} for scale in ("tiny", "paper")])
+    assert "### Departures from the paper or its authors' code\n\n- `" in text
+    assert "## Where the paper is silent\n\n- **Crop**: one for each clip (authors' code)\n" in text
+    read = "- **Clips are 61 frames long.** Read as: sixteen frames. Why: Sec. 3 has 16.\n"
+    assert f"## Where the paper is read otherwise\n\n{read}" in text
+
+
+def test_a_list_of_nothing_says_so(paper):
+    bare = results.RECIPE | {"scale": "paper", "departures": [], "decisions": [], "readings": []}
+    text = page(paper, [], recipes=[bare])
+    for heading in (
+        "### Departures from the paper or its authors' code",
+        "## Where the paper is silent",
+        "## Where the paper is read otherwise",
+    ):
+        assert f"{heading}\n\nNone.\n" in text
+    without = page(paper, [], recipes=[])
+    assert not re.search("^##+ (Departures|Where the paper)", without, re.M)
+
+
+def test_an_effect_that_was_not_measured_is_called_so(paper):
+    first, *others = results.RECIPE["departures"]
+    unmeasured = {name: value for name, value in first.items() if name != "effect"}
+    text = page(
+        paper, results.records(paper, seeds=1), recipes=[results.RECIPE | {"departures": [unmeasured, *others]}]
+    )
+    assert "Why: Two CPU cores. Effect: not measured.\n" in text
 
 
 def test_an_older_recipe_is_called_so(paper):
