@@ -248,7 +248,9 @@ def test_a_task_that_needs_torch_at_once_is_found_out(place):
     for code in (0, 3):
         # A name of its own: of two files of one size and second Python takes the first one's bytecode for both.
         (place / f"vanishing{code}.py").write_text(f"import os\nos._exit({code})\n")
-        with pytest.raises(InputError, match=f"vanishing{code}: cannot be imported: its process ends with {code} and says"):
+        with pytest.raises(
+            InputError, match=f"vanishing{code}: cannot be imported: its process ends with {code} and says"
+        ):
             tasks.heavy(f"vanishing{code}")
 
 
