@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linear_sum_assignment
 
+from suite import recipe
 from suite.papers.srop.shuffle_similarity import paired_similarity, shuffle_similarity
 from suite.seeding import generator
 
@@ -253,3 +254,17 @@ def test_a_network_that_gives_nan_does_not_look_alike():
     left, right = torch.tensor([[1.0, float("nan"), 0.0]]), torch.rand(2, 3)
     for matching in MATCHINGS:
         assert shuffle_similarity(left, right, 3, matching=matching).isnan().all()
+
+
+def test_without_a_temperature_the_loss_of_unit_vectors_has_the_bound_that_the_recipe_prints():
+    # A key alike in every part, and one opposite in every part: no two unit vectors are farther apart.
+    one = torch.ones(1, 12, dtype=torch.float64)
+    alike, opposite = (float(shuffle_similarity(one, key, 3, matching="exact")) for key in (one, -one))
+    spans = {"shuffle": alike - opposite, "cosine": 2.0}
+    assert spans["shuffle"] == pytest.approx(2 * math.sqrt(3), rel=1e-12)
+    drawn = shuffle_similarity(vectors(200, 12, 1), vectors(200, 12, 2), 3, matching="exact")
+    assert drawn.max() - drawn.min() < spans["shuffle"]
+    bounds = {name: math.log1p(1024 * math.exp(-span)) for name, span in spans.items()}
+    (argument,) = [one.argument for one in recipe.load("srop", "paper").readings if "prints no temperature" in one.what]
+    assert f"= {bounds['shuffle']:.2f};" in argument
+    assert f"leaves {bounds['cosine']:.2f}." in argument
